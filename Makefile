@@ -1,0 +1,46 @@
+# Plain `make` prints this help. Everything a target needs is set up by the target itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUNS   ?= 200
+BROKER ?= mock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint bench lock clean
+
+help:  ## print this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/.ready  ## create .venv from the locked versions
+
+demo: $(VENV)/.ready  ## the main job on real parts, with a kill in the middle (RUNS=200 BROKER=mock|kafka)
+	$(BIN)/relay demo --runs $(RUNS) --broker $(BROKER)
+
+test: lint  ## everything: linters, types, house rules, all tests on real services
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.ready  ## the tests that need no service
+	$(BIN)/python -m pytest tests/core tests/style tests/model
+
+lint: $(VENV)/.ready  ## format check, lint, strict types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready  ## drain rate, with its baselines in the same run (EVENTS=500000)
+	$(BIN)/relay bench drain --events $(or $(EVENTS),500000)
+
+lock:  ## write requirements.lock anew (needs uv)
+	uv export --quiet --no-emit-project --all-extras --all-groups --no-header --no-annotate -o requirements.lock
+	rm -f uv.lock
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,93 @@
+"""Complete runs and write events in one commit: the writer's side of the outbox.
+
+The names load when they are first used, so that importing one costs no more than it needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coordinator.domains.facade import FinishedRun as FinishedRun
+    from coordinator.domains.facade import RunStatus as RunStatus
+    from coordinator.domains.governance import GovernanceFacade as GovernanceFacade
+    from coordinator.domains.incident import IncidentFacade as IncidentFacade
+    from coordinator.domains.trace import TraceFacade as TraceFacade
+    from coordinator.engine.operation import RollbackAction as RollbackAction
+    from coordinator.engine.retry import RetryBudget as RetryBudget
+    from coordinator.errors import BadInput as BadInput
+    from coordinator.errors import CommitOutcomeUnknown as CommitOutcomeUnknown
+    from coordinator.errors import CoordinatorError as CoordinatorError
+    from coordinator.errors import FacadeEndedTransaction as FacadeEndedTransaction
+    from coordinator.errors import InvalidEvent as InvalidEvent
+    from coordinator.errors import InvalidRun as InvalidRun
+    from coordinator.errors import NotConfigured as NotConfigured
+    from coordinator.errors import NoTransaction as NoTransaction
+    from coordinator.errors import RunConflict as RunConflict
+    from coordinator.errors import TraceRefused as TraceRefused
+    from coordinator.errors import TransactionFailed as TransactionFailed
+    from coordinator.errors import WrongUse as WrongUse
+    from coordinator.event import OutboxEvent as OutboxEvent
+    from coordinator.inbox.once import first_seen as first_seen
+    from coordinator.inbox.once import once as once
+    from coordinator.outbox.writer import Outbox as Outbox
+    from coordinator.outcomes import DomainAck as DomainAck
+    from coordinator.outcomes import DomainResult as DomainResult
+    from coordinator.outcomes import TransactionResult as TransactionResult
+    from coordinator.phases import TransactionPhase as TransactionPhase
+    from coordinator.runs.completion import RunCompletionTransaction as RunCompletionTransaction
+    from coordinator.runs.factory import (
+        create_transaction_coordinator as create_transaction_coordinator,
+    )
+    from coordinator.runs.factory import get_transaction_coordinator as get_transaction_coordinator
+    from coordinator.runs.factory import set_transaction_coordinator as set_transaction_coordinator
+
+_HOMES = {
+    "coordinator.domains.facade": ("FinishedRun", "RunStatus"),
+    "coordinator.domains.governance": ("GovernanceFacade",),
+    "coordinator.domains.incident": ("IncidentFacade",),
+    "coordinator.domains.trace": ("TraceFacade",),
+    "coordinator.engine.operation": ("RollbackAction",),
+    "coordinator.engine.retry": ("RetryBudget",),
+    "coordinator.errors": (
+        "BadInput",
+        "CommitOutcomeUnknown",
+        "CoordinatorError",
+        "FacadeEndedTransaction",
+        "InvalidEvent",
+        "InvalidRun",
+        "NoTransaction",
+        "NotConfigured",
+        "RunConflict",
+        "TraceRefused",
+        "TransactionFailed",
+        "WrongUse",
+    ),
+    "coordinator.event": ("OutboxEvent",),
+    "coordinator.inbox.once": ("first_seen", "once"),
+    "coordinator.outbox.writer": ("Outbox",),
+    "coordinator.outcomes": ("DomainAck", "DomainResult", "TransactionResult"),
+    "coordinator.phases": ("TransactionPhase",),
+    "coordinator.runs.completion": ("RunCompletionTransaction",),
+    "coordinator.runs.factory": (
+        "create_transaction_coordinator",
+        "get_transaction_coordinator",
+        "set_transaction_coordinator",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - the table above is the one list of the names
+    *_HOME_OF
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME_OF)

@@ -1,0 +1,1 @@
+"""The three domains that a run's completion touches, with tables of their own."""

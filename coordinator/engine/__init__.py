@@ -1,0 +1,1 @@
+"""The cross-domain transaction: several domains and their events in one commit."""

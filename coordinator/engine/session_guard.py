@@ -1,0 +1,146 @@
+"""The session that a domain gets: it works like any other, but only the coordinator ends it.
+
+Naive: hand out a plain session and trust its users. One that commits makes two transactions of
+"one", and what fails afterwards is half written. So, while a domain's code runs in this thread:
+
+- commit, rollback, close and the like of its session are refused before they act;
+- so are a commit of the Connection below it, SQL text that ends a transaction, and the checkout of
+  another connection from the engine (a domain that opens a session of its own);
+- a rollback of the Connection is not refused but remembered, and fails the operation when it
+  returns: SQLAlchemy itself rolls back there after a failed flush, and that error must be seen;
+- a refusal that the domain's code swallows fails the operation as well.
+
+What goes round SQLAlchemy, through the raw driver's connection, meets the claim of the plan: see
+`run_claims`, whose deferred key lets PostgreSQL refuse that commit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session, SessionTransaction
+
+from coordinator.errors import FacadeEndedTransaction
+
+# ROLLBACK TO a savepoint ends no transaction. Comments may stand before the word.
+_ENDS_TRANSACTION = re.compile(
+    r"""(?:\s | --[^\n]*\n | /\*.*?\*/ | ;)*
+        (?:commit | end | abort | begin | start\s+transaction | prepare\s+transaction
+           | rollback (?!\s+(?:(?:work|transaction)\s+)?to\b))\b""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class _Running:
+    operation: str
+    offences: list[FacadeEndedTransaction] = field(default_factory=list)
+
+
+# A context variable, not an attribute of the session: a second session or connection that is used
+# by the same code must be recognised too, and other threads must not.
+_running: ContextVar[_Running | None] = ContextVar("running domain operation", default=None)
+
+
+@contextmanager
+def guarded(operation: str) -> Iterator[None]:
+    """Refuse what only the coordinator may do, until the block ends.
+
+    Raises:
+        FacadeEndedTransaction: the block did it, and swallowed the refusal.
+    """
+    running = _Running(operation)
+    token = _running.set(running)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+    if running.offences:
+        raise running.offences[0]
+
+
+def watch(engine: Engine) -> None:
+    """Have the guard see the connections of `engine`; a second call changes nothing."""
+    event.listen(engine, "commit", _on_commit)
+    event.listen(engine, "rollback", _on_rollback)
+    event.listen(engine, "before_cursor_execute", _on_execute)
+    event.listen(engine, "checkout", _on_checkout)
+
+
+class GuardedSession(Session):
+    """A session whose end is refused while a domain's code runs; savepoints are free to use."""
+
+    def commit(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.commit()")
+        super().commit()
+
+    def rollback(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.rollback()")
+        super().rollback()
+
+    def close(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.close()")
+        super().close()
+
+    def reset(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.reset()")
+        super().reset()
+
+    def invalidate(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.invalidate()")
+        super().invalidate()
+
+    def prepare(self) -> None:
+        """Refused to a domain."""
+        _refuse("session.prepare()")
+        super().prepare()
+
+    def begin(self, nested: bool = False) -> SessionTransaction:
+        """Refused to a domain, but for a savepoint."""
+        if not nested:
+            _refuse("session.begin()")
+        return super().begin(nested)
+
+
+def _refuse(deed: str) -> None:
+    running = _running.get()
+    if running is not None:
+        _offend(running, deed)
+
+
+def _offend(running: _Running, deed: str) -> NoReturn:
+    offence = FacadeEndedTransaction(running.operation, deed)
+    running.offences.append(offence)
+    raise offence
+
+
+def _on_commit(_connection: Connection) -> None:
+    _refuse("connection.commit()")
+
+
+def _on_rollback(_connection: Connection) -> None:
+    running = _running.get()
+    if running is not None:
+        running.offences.append(FacadeEndedTransaction(running.operation, "connection.rollback()"))
+
+
+def _on_execute(
+    _connection: Connection, _cursor: Any, statement: str, *_parameters_context_many: Any
+) -> None:
+    if _running.get() is not None and (found := _ENDS_TRANSACTION.match(statement)):
+        _refuse(f"the statement {found.group().strip().upper()}")
+
+
+def _on_checkout(*_connection_record_proxy: Any) -> None:
+    _refuse("for another connection of the engine")

@@ -1,0 +1,64 @@
+"""A commit whose reply was lost is looked up, never guessed.
+
+Naive: a lost connection means "not committed", so do the work again: then a commit that did happen
+is done twice. Or ask `pg_xact_status(xid)`: after a crash or a failover the same xid can be another
+transaction's. What cannot lie is the record that the transaction itself wrote. The claim finds it;
+where the old transaction is still open in the server, the claim waits for its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from coordinator.engine.operation import Record, TransactionPlan
+from coordinator.engine.retry import RetryBudget, is_connection_loss
+
+# set_config, as SET takes no bound value.
+_WAIT_NO_LONGER_THAN = text("select set_config('lock_timeout', :limit, true)")
+
+
+class CommitReplyLost(Exception):
+    """The connection broke between COMMIT and its reply; never leaves the engine."""
+
+
+def look_up(
+    plan: TransactionPlan[Record], new_session: Callable[[], Session], budget: RetryBudget
+) -> Record | None:
+    """Return what the lost commit recorded, or None: then it is known to be rolled back.
+
+    Args:
+        plan: the plan of the lost attempt.
+        new_session: opens a session on a connection that works.
+        budget: for reaching the database; also the longest wait for the old transaction's end.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database could not be asked within the budget.
+    """
+
+    def ask() -> Record | None:
+        with new_session() as session:
+            session.execute(_WAIT_NO_LONGER_THAN, {"limit": f"{int(budget.total_s * 1000)}ms"})
+            return plan.claim(session)
+
+    return budget.spend(ask, again=is_connection_loss)
+
+
+def commit(session: Session) -> None:
+    """Commit.
+
+    Raises:
+        CommitReplyLost: nobody knows whether it happened.
+        sqlalchemy.exc.DBAPIError: the server refused; it did not happen.
+    """
+    try:
+        session.commit()
+    except DBAPIError as error:
+        # 57P01 is a loss too: a server that stops while it waits for a synchronous standby has
+        # committed already.
+        if is_connection_loss(error):
+            raise CommitReplyLost from error
+        raise

@@ -1,0 +1,132 @@
+"""What can go wrong on the writer's side: whose fault it is, whether it heals, what to do.
+
+CoordinatorError
++-- BadInput (ValueError)         the caller's; never heals: change the value that is named
+|   +-- InvalidEvent              a field of an event; nothing was written
+|   +-- InvalidRun                an argument of execute(); nothing was written
+|   +-- RunConflict               this run was completed before, with other arguments
++-- WrongUse (RuntimeError)       the programmer's; never heals: change the code
+|   +-- NoTransaction             an event without a transaction that holds it to its cause
+|   +-- FacadeEndedTransaction    a domain committed, rolled back, or opened a connection
+|   +-- NotConfigured             no engine was given, and the environment names none
++-- TransactionFailed             see its cause; all is rolled back, execute() may be called again
+    +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
+    +-- CommitOutcomeUnknown      the network's: call execute() again with the same arguments,
+                                  it finds out what became of the commit, and completes the rest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coordinator.outcomes import DomainResult
+from coordinator.phases import TransactionPhase
+
+
+class CoordinatorError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class BadInput(CoordinatorError, ValueError):
+    """A value that is refused before anything is written.
+
+    Attributes:
+        field: which value.
+        problem: what is wrong with it, with the limit; never the value of a payload, a key or a
+            header.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        # By name: in TraceRefused, super() would be TransactionFailed or the other way round.
+        CoordinatorError.__init__(self, f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class InvalidEvent(BadInput):
+    """A field of an event breaks a rule of the outbox."""
+
+
+class InvalidRun(BadInput):
+    """An argument of `execute` breaks a rule."""
+
+
+class RunConflict(BadInput):
+    """The run was completed before, with other arguments; what was completed stands.
+
+    Attributes:
+        fields: the arguments that differ.
+    """
+
+    def __init__(self, tenant_id: str, run_id: str, fields: tuple[str, ...]) -> None:
+        super().__init__(
+            ", ".join(fields),
+            f"run {run_id!r} of tenant {tenant_id!r} was completed before with other values; "
+            "its result stands",
+        )
+        self.fields = fields
+
+
+class WrongUse(CoordinatorError, RuntimeError):
+    """The calling code has to change."""
+
+
+class NoTransaction(WrongUse):
+    """The connection commits each statement itself: an event could exist without its cause."""
+
+
+class NotConfigured(WrongUse):
+    """No engine was given, and the environment names none."""
+
+
+class FacadeEndedTransaction(WrongUse):
+    """A domain's code did what only the coordinator may do.
+
+    Attributes:
+        operation: the domain operation that did it.
+        deed: what it did.
+    """
+
+    def __init__(self, operation: str, deed: str) -> None:
+        super().__init__(
+            f"operation {operation!r} called {deed}: a domain works on the session that it is "
+            "handed, and the coordinator alone commits or rolls back"
+        )
+        self.operation = operation
+        self.deed = deed
+
+
+class TransactionFailed(CoordinatorError):
+    """Everything is rolled back, nothing will be published.
+
+    Attributes:
+        message: what failed.
+        phase: the last phase that was reached before it failed.
+        partial_results: what the domains had done by then; rolled back with the rest.
+        cause: the error itself, if there was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        phase: TransactionPhase = TransactionPhase.FAILED,
+        partial_results: Mapping[str, DomainResult] | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        CoordinatorError.__init__(self, message)
+        self.message = message
+        self.phase = phase
+        self.partial_results = dict(partial_results or {})
+        self.cause = cause
+
+
+class TraceRefused(TransactionFailed, BadInput):
+    """The trace does not exist, belongs to another run or tenant, or is completed already."""
+
+    def __init__(self, problem: str) -> None:
+        TransactionFailed.__init__(self, f"trace_id: {problem}", TransactionPhase.NOT_STARTED)
+        BadInput.__init__(self, "trace_id", problem)
+
+
+class CommitOutcomeUnknown(TransactionFailed):
+    """The commit's reply was lost, and the database could not be asked again within the budget."""

@@ -1,0 +1,128 @@
+"""An event as a writer hands it to the outbox: frozen, and checked when it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from coordinator.errors import InvalidEvent
+from coordinator.validation import (
+    check_content_type,
+    check_headers,
+    check_key,
+    check_payload,
+    check_topic,
+    check_type,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEvent:
+    """One event; every field is kept as it is given, byte for byte.
+
+    Attributes:
+        topic: Kafka topic, 1 to 249 of the characters A-Z a-z 0-9 . _ -.
+        key: orders the events that share it; at most 8,192 bytes as UTF-8. None spreads events over
+            the partitions; an empty text is a key like any other.
+        type: what happened, 1 to 255 printable characters, e.g. `run.completed`.
+        payload: at most 1,000,000 bytes; None for a tombstone only.
+        content_type: of the payload, 1 to 255 printable characters.
+        headers: text to text, at most 16,384 bytes as JSON; names `ce_*` and `content-type` are the
+            relay's.
+        id: the idempotency key. Made here, by the client, so that a retry carries the same one.
+        is_tombstone: made by `tombstone`: a payload that was forgotten never deletes anything
+            downstream.
+
+    Raises:
+        InvalidEvent: a field breaks its rule; the error names it, the problem and the limit.
+    """
+
+    topic: str
+    key: str | None
+    type: str
+    payload: bytes | None
+    content_type: str = "application/octet-stream"
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    id: UUID = field(default_factory=uuid4)
+    is_tombstone: bool = False
+
+    def __post_init__(self) -> None:
+        check_topic(self.topic)
+        check_key(self.key)
+        check_type(self.type)
+        check_content_type(self.content_type)
+        check_headers(self.headers)
+        self._check_payload()
+        if not isinstance(self.id, UUID):
+            raise InvalidEvent("id", f"must be a UUID, not {type(self.id).__name__}")
+        # A copy: a dict that the caller goes on changing would pass by the checks.
+        object.__setattr__(self, "headers", dict(self.headers))
+
+    @classmethod
+    def json(
+        cls,
+        *,
+        topic: str,
+        key: str | None,
+        type: str,  # noqa: A002 - the field's name, as in the constructor
+        data: Any,
+        headers: Mapping[str, str] | None = None,
+        id: UUID | None = None,  # noqa: A002 - the field's name, as in the constructor
+    ) -> OutboxEvent:
+        """Return an event whose payload is `data` as JSON in UTF-8.
+
+        Raises:
+            InvalidEvent: `data` has no exact JSON (NaN, an infinity, a lone surrogate, too deep, an
+                unknown type), or a field breaks its rule.
+        """
+        return cls(
+            topic=topic,
+            key=key,
+            type=type,
+            payload=_json_bytes(data),
+            content_type="application/json",
+            headers=headers if headers is not None else {},
+            id=id if id is not None else uuid4(),
+        )
+
+    @classmethod
+    def tombstone(
+        cls,
+        *,
+        topic: str,
+        key: str,
+        type: str,  # noqa: A002 - the field's name, as in the constructor
+        headers: Mapping[str, str] | None = None,
+    ) -> OutboxEvent:
+        """Return an event without a payload: in a compacted topic it deletes what the key held.
+
+        Raises:
+            InvalidEvent: a field breaks its rule; without a key there is nothing to delete.
+        """
+        return cls(
+            topic=topic,
+            key=key,
+            type=type,
+            payload=None,
+            headers=headers if headers is not None else {},
+            is_tombstone=True,
+        )
+
+    def _check_payload(self) -> None:
+        if not self.is_tombstone:
+            check_payload(self.payload)
+        elif self.payload is not None:
+            raise InvalidEvent("payload", f"a tombstone has none, got {len(self.payload)} bytes")
+        elif self.key is None:
+            raise InvalidEvent("key", "a tombstone needs one: it deletes what the key held")
+
+
+def _json_bytes(data: Any) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # The driver's message may quote the data; its type says enough.
+        raise InvalidEvent("data", f"has no exact JSON ({type(error).__name__})") from None

@@ -1,0 +1,1 @@
+"""A consumer's memory of the events it has taken."""

@@ -1,0 +1,81 @@
+"""Each event once: its idempotency key is noted in the transaction of the consumer's own writes.
+
+The relay delivers at least once, so a consumer sees some events again. Naive: look whether the key
+is known, act, note it. Two consumers that hold the same event (a rebalance) then both look before
+either notes. Here the note comes first and
+its primary key decides: the second waits for the first one's commit, and then finds the key taken,
+or gets it after a rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    FetchedValue,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import Session
+
+from coordinator.errors import BadInput
+from coordinator.validation import check_name
+
+metadata = MetaData(schema="inbox")
+
+inbox_seen = Table(
+    "seen",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("seen_at", DateTime(timezone=True), FetchedValue(), nullable=False),
+)
+
+
+def once(session: Session | Connection, event_id: UUID, *, consumer: str) -> bool:
+    """Tell whether `consumer` sees this event for the first time; see `first_seen`."""
+    return bool(first_seen(session, [event_id], consumer=consumer))
+
+
+def first_seen(
+    session: Session | Connection, event_ids: Collection[UUID], *, consumer: str
+) -> set[UUID]:
+    """Return those of `event_ids` that `consumer` has not taken before, and note them.
+
+    One statement, however many they are.
+
+    The note is part of the transaction of `session`: write what the events cause in it, then commit
+    both.
+
+    Args:
+        session: a Session or Connection; the caller commits.
+        event_ids: `ce_id` of the records; one that occurs twice counts once.
+        consumer: who takes them, 1 to 255 characters; consumers of other names have a memory of
+            their own.
+
+    Raises:
+        BadInput: `consumer` breaks its rule.
+    """
+    check_name("consumer", consumer, BadInput)
+    if not event_ids:
+        return set()
+    # Sorted: two consumers that hold the same events in another order would wait for each other.
+    ids = literal(sorted(set(event_ids)), ARRAY(Uuid))
+    rows = select(literal(consumer, Text), func.unnest(ids))
+    statement = (
+        insert(inbox_seen)
+        .from_select(["consumer", "event_id"], rows)
+        .on_conflict_do_nothing()
+        .returning(inbox_seen.c.event_id)
+    )
+    return set(session.execute(statement).scalars())

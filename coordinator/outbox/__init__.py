@@ -1,0 +1,1 @@
+"""Events into the outbox, in the caller's own transaction."""

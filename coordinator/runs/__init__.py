@@ -1,0 +1,1 @@
+"""The shipped use of the engine: the completion of a run."""

@@ -1,0 +1,130 @@
+"""The database schema, up and down: the same from a checkout and from an installed wheel.
+
+The revisions lie in `migrations/` beside the package in a checkout, and inside the package
+(`relay/migrations`) in a wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import psycopg
+from alembic import command, op
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+VERSION_TABLE = "outbox_alembic_version"
+VERSION_TABLE_SCHEMA = "public"
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema up to `revision`; nothing is done where it is there already.
+
+    Args:
+        url: libpq connection string or URL; `postgresql+psycopg://` is accepted too.
+        revision: a revision id, or `head` for the newest.
+
+    Raises:
+        alembic.util.CommandError: there is no such revision.
+        sqlalchemy.exc.OperationalError: unreachable, or a table lock was not free within 3 s;
+            nothing was changed.
+    """
+    with connect(url) as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the schema down to `revision`, with all that its later tables hold.
+
+    Args:
+        url: as for `upgrade`.
+        revision: a revision id, or `base`.
+
+    Raises:
+        alembic.util.CommandError: there is no such revision below the present one.
+        sqlalchemy.exc.OperationalError: unreachable, or a table lock was not free within 3 s;
+            nothing was changed.
+    """
+    with connect(url) as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def current(url: str) -> str | None:
+    """Return the revision that the database is at; None if it was never migrated."""
+    with connect(url) as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_TABLE_SCHEMA},
+        )
+        return context.get_current_revision()
+
+
+def head() -> str:
+    """Return the newest revision that this release knows."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise FileNotFoundError(f"no revisions in {migrations_folder()}")
+    return revision
+
+
+def sql_script(revision: str = "head") -> str:
+    """Return the SQL that brings an empty database to `revision`, to be applied by hand."""
+    config = _config()
+    config.output_buffer = StringIO()
+    command.upgrade(config, revision, sql=True)
+    return config.output_buffer.getvalue()
+
+
+def run_sql(file_name: str) -> None:
+    """Execute one file of `migrations/sql`; called by a revision.
+
+    The text goes to the server as it stands: in SQLAlchemy's `text()` every `::` and `%` would be
+        looked at.
+    """
+    statements = (migrations_folder() / "sql" / file_name).read_text(encoding="utf-8")
+    context = op.get_context()
+    if context.as_sql:
+        context.impl.static_output(statements)
+    else:
+        connection = op.get_bind().execution_options(no_parameters=True)
+        connection.exec_driver_sql(statements)
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the revisions: the wheel's own, else the checkout's."""
+    for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"no migrations in or beside {_PACKAGE}: the installation is incomplete"
+    )
+
+
+@contextmanager
+def connect(url: str) -> Iterator[Connection]:
+    """Open a migration's one connection; libpq reads the address, so every form of it works."""
+    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(address, application_name="outbox-migrate"),
+        poolclass=NullPool,
+    )
+    with engine.connect() as connection:
+        yield connection
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    # ConfigParser reads a bare % as the start of an interpolation.
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,1 @@
+"""The command `relay`: parses and prints, and leaves the rest to others."""

@@ -1,0 +1,31 @@
+"""`relay run`: the daemon."""
+
+from __future__ import annotations
+
+import click
+
+from coordinator import failpoints
+from relay import config
+from relay.daemon.service import Service
+from relay.daemon.shutdown import stop_on_signals
+from relay.kafka.properties import faults, producer_properties
+from relay.observe import logs
+
+__all__ = ["run"]
+
+
+@click.command()
+@click.option("--until-drained", is_flag=True, help="End with 0 as soon as nothing is pending.")
+@click.option("--source", help="ce_source of every event. [env: RELAY_SOURCE]")
+@click.option("--bootstrap-servers", help="Kafka brokers. [env: RELAY_KAFKA_BOOTSTRAP_SERVERS]")
+def run(until_drained: bool, source: str | None, bootstrap_servers: str | None) -> None:
+    """Publish committed events until SIGTERM. One relay leads, any number stand by.
+
+    RELAY_DATABASE_URL names the database; it is not an option, since it may hold a password.
+    """
+    settings = config.load({"source": source, "kafka_bootstrap_servers": bootstrap_servers}, faults)
+    if settings.failpoint:
+        failpoints.arm_kill(settings.failpoint)
+    logs.configure()
+    properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
+    Service(settings.url, properties, settings.source, stop_on_signals()).run(until_drained)

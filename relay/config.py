@@ -1,0 +1,150 @@
+"""Settings from the environment: the one place of the relay that reads it.
+
+Every fault is found before any is reported, so that nobody repairs a configuration one restart at a time. A value is
+never quoted: it may hold a secret.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from relay.errors import BadConfiguration
+
+__all__ = [
+    "DatabaseSettings",
+    "RelaySettings",
+    "given_services",
+    "kafka_properties",
+    "load",
+    "load_database",
+]
+
+KAFKA_PREFIX = "RELAY_KAFKA_"
+BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
+PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
+SOURCE_CHARACTERS_MAX = 255
+
+
+class DatabaseSettings(BaseSettings):
+    """What every command needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELAY_", extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: SecretStr
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_connection_string(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
+        try:
+            conninfo_to_dict(url)
+        except ProgrammingError:
+            # The driver's text is dropped: it quotes parts of what it could not read.
+            raise ValueError(
+                "is not a PostgreSQL connection string (postgresql://user:password@host:5432/name)"
+            ) from None
+        if not url.strip():
+            raise ValueError("is empty")
+        return SecretStr(url)
+
+    @property
+    def url(self) -> str:
+        """The connection string itself; keep it out of messages."""
+        return self.database_url.get_secret_value()
+
+
+class RelaySettings(DatabaseSettings):
+    """What the daemon needs besides."""
+
+    kafka_bootstrap_servers: str
+    source: str
+    failpoint: str = ""
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _names_a_server(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty; it names at least one broker, host:port[,host:port...]")
+        return value.strip()
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_uri_reference(cls, value: str) -> str:
+        if not 0 < len(value) <= SOURCE_CHARACTERS_MAX:
+            raise ValueError(
+                f"has {len(value)} characters; 1 to {SOURCE_CHARACTERS_MAX} are allowed"
+            )
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError(
+                "is not a URI reference (such as /orders): printable ASCII without spaces"
+            )
+        return value
+
+
+def kafka_properties() -> dict[str, str]:
+    """The user's librdkafka properties: `RELAY_KAFKA_SASL_USERNAME` is `sasl.username`."""
+    return {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in os.environ.items()
+        if name.startswith(KAFKA_PREFIX) and name != BOOTSTRAP_SERVERS
+    }
+
+
+def load_database() -> DatabaseSettings:
+    """Settings of commands that need the database only; raises BadConfiguration naming every fault."""
+    try:
+        return DatabaseSettings()  # type: ignore[call-arg]  # filled from the environment
+    except ValidationError as problem:
+        raise BadConfiguration(_message(_faults(problem))) from None
+
+
+def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> RelaySettings:
+    """Settings of the daemon; `options` were typed on the command line and win over the environment.
+
+    `property_faults` says what is wrong with librdkafka properties. Raises BadConfiguration naming every fault.
+    """
+    faults: list[str] = []
+    settings: RelaySettings | None = None
+    try:
+        settings = RelaySettings(**{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as problem:
+        faults += _faults(problem)
+    unsound = property_faults(kafka_properties())
+    faults += [f"{_variable(name)}: {why}" for name, why in unsound.items()]
+    if faults or settings is None:
+        raise BadConfiguration(_message(faults))
+    return settings
+
+
+def _variable(property_name: str) -> str:
+    return KAFKA_PREFIX + property_name.upper().replace(".", "_")
+
+
+def _faults(problem: ValidationError) -> list[str]:
+    return [
+        f"RELAY_{str(error['loc'][0]).upper()}: "
+        + (
+            "is not set"
+            if error["type"] == "missing"
+            else error["msg"].removeprefix("Value error, ")
+        )
+        for error in problem.errors(include_input=False)
+    ]
+
+
+def _message(faults: list[str]) -> str:
+    return "bad configuration:\n" + "\n".join(f"  {fault}" for fault in faults)
+
+
+def given_services() -> tuple[str | None, str | None]:
+    """The database and the brokers that the environment names, for the demo and the benchmarks; None where it does not."""
+    database = load_database().url if os.environ.get("RELAY_DATABASE_URL") else None
+    return database, os.environ.get(BOOTSTRAP_SERVERS) or None

@@ -1,0 +1,1 @@
+"""What the relay decides. No I/O, no clock, no logging: the same code runs in the daemon and in the simulation."""

@@ -1,0 +1,90 @@
+"""What the relay wants done: one effect a step, each answered by one input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relay.core.cursor import Cursor
+from relay.core.inputs import Rows
+from relay.core.window import Page, Window
+
+__all__ = [
+    "Effect",
+    "Load",
+    "OpenNext",
+    "Read",
+    "ReportBlocked",
+    "Rest",
+    "Save",
+    "Send",
+    "StandBy",
+    "Stop",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Any of the below."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandBy(Effect):
+    """Throw the producer away and wait for the lease. Answer: Elected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Effect):
+    """Read the newest entry of the log of windows. Answer: Loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenNext(Effect):
+    """See what `cursor` does not see; if that is anything, store the window that holds it. Answer: Opened, NothingAhead."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Effect):
+    """Read `page` of `window`; `ahead` will be asked for next and may be fetched meanwhile. Answer: PageRead."""
+
+    window: Window
+    page: Page
+    ahead: Page | None
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Effect):
+    """Hand `rows` over in order, each with its place in window `number`. Answer: Acked, Doubtful or Refused."""
+
+    rows: Rows
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Save(Effect):
+    """Store `cursor` as the next entry; `unblocks`: no event is refused any more. Answer: Saved."""
+
+    cursor: Cursor
+    unblocks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlocked(Effect):
+    """Show which event the broker refuses, and why. Answer: Reported."""
+
+    event_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest(Effect):
+    """Do nothing for so many seconds, or until asked to stop; `idle`: there is nothing to publish. Answer: Rested."""
+
+    seconds: float
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Effect):
+    """All that can be finished is; give the lease back. No answer."""

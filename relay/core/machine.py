@@ -1,0 +1,243 @@
+"""The relay as a table: in which state it is, what it may be told there, and what it wants done next.
+
+One relay does one thing at a time, so each step answers with exactly one effect, and the shell answers that effect with
+exactly one input. A step is made once a page or once a look, never once an event.
+
+    STANDBY --Elected--> LOADING --Loaded--> LOOKING  or, into a window that was left open, READING
+    LOOKING --Opened--> READING --PageRead--> SENDING --Acked--> SAVING --Saved--> READING ... LOOKING
+    LOOKING --NothingAhead--> CLOSING --Saved--> RESTING --Rested--> LOOKING
+    SENDING --Doubtful--> RETRYING --Rested--> SENDING the same events again
+    SENDING --Refused--> SENDING them one by one --Refused--> REPORTING --Reported--> RETRYING
+    any --Lost--> STANDBY: the cursor is forgotten, it is read anew from the database
+
+What is authoritative: the log of windows in the database, nothing here. Invariants:
+  - An event is sent only from a window that is stored (LOOKING answers Opened only once the entry is committed), so it
+    has the same place on every attempt and cannot vanish in a crash of the database.
+  - The cursor advances only past events that were acknowledged (SAVING and LOOKING are entered from Acked alone).
+  - After any failure to send, the same events are sent again from the first that is not known to be acknowledged;
+    nothing is skipped. An event that the broker refuses is thus waited at, with its reason reported: those before it
+    are published, those behind it are not, and it goes out by itself once the broker takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import MappingProxyType
+
+from relay.core import effects as do
+from relay.core import inputs as told
+from relay.core.cursor import Cursor
+from relay.core.pacing import WINDOW_EVERY_S, next_rest_s, retry_rest_s
+from relay.core.window import Page
+from relay.errors import IllegalTransition
+
+__all__ = ["TRANSITIONS", "Moment", "Relay", "State", "step"]
+
+
+class State(Enum):
+    """What the relay waits for."""
+
+    STANDBY = "another relay leads, or none does yet"
+    LOADING = "reads the cursor"
+    LOOKING = "asks what has become visible"
+    READING = "reads a page"
+    SENDING = "waits for the broker's acknowledgement"
+    SAVING = "stores how far it got inside the window"
+    REPORTING = "stores which event the broker refuses"
+    RETRYING = "rests before the same events are sent again"
+    CLOSING = "stores that the window is published"
+    RESTING = "nothing to publish"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the shell knows at a step: monotonic seconds, and whether it was asked to stop."""
+
+    now_s: float
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Everything the relay remembers. Immutable, so a refused input has changed nothing."""
+
+    state: State = State.STANDBY
+    cursor: Cursor | None = None
+    pages: tuple[Page, ...] = ()
+    rows: told.Rows = ()
+    one_by_one: bool = False
+    attempts: int = 0
+    reported: bool = False
+    rest_s: float = 0.0
+    opened_at_s: float = 0.0
+
+    @property
+    def at(self) -> Cursor:
+        """The cursor, which every state but STANDBY and LOADING has."""
+        if self.cursor is None:
+            raise IllegalTransition(f"{self.state.name} without a cursor")
+        return self.cursor
+
+
+Step = tuple[Relay, do.Effect]
+
+
+def step(relay: Relay, given: told.Input, moment: Moment) -> Step:
+    """What the relay becomes and wants done next; raises IllegalTransition, changing nothing, if it cannot be told that.
+
+    `Lost` may come at any time, everything else only where the table has it.
+    """
+    if isinstance(given, told.Lost):
+        return Relay(), do.StandBy()
+    try:
+        transition = TRANSITIONS[relay.state, type(given)]
+    except KeyError:
+        raise IllegalTransition(f"{type(given).__name__} in state {relay.state.name}") from None
+    return transition(relay, given, moment)
+
+
+def _elected(relay: Relay, _: told.Elected, moment: Moment) -> Step:
+    return replace(relay, state=State.LOADING), do.Load()
+
+
+def _loaded(relay: Relay, loaded: told.Loaded, moment: Moment) -> Step:
+    relay = replace(relay, cursor=loaded.cursor, pages=loaded.pages)
+    return _next_page(relay, moment)
+
+
+def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
+    relay = replace(
+        relay, cursor=opened.cursor, pages=opened.pages, opened_at_s=moment.now_s, rest_s=0.0
+    )
+    return _next_page(relay, moment)
+
+
+def _nothing_ahead(relay: Relay, _: told.NothingAhead, moment: Moment) -> Step:
+    return _rest(relay, moment) if relay.at.closed else _close(relay)
+
+
+def _window_saved(relay: Relay, saved: told.Saved, moment: Moment) -> Step:
+    return _rest(replace(relay, cursor=saved.cursor), moment)
+
+
+def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
+    page, *later = relay.pages
+    if not read.rows:
+        return _next_page(replace(relay, pages=tuple(later)), moment)
+    rest = page.rest_after(told.position(read.rows[-1]), len(read.rows))
+    pages = (rest, *later) if rest else tuple(later)
+    return _send(replace(relay, rows=read.rows, pages=pages))
+
+
+def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
+    sent = _slice(relay)
+    relay = replace(relay, rows=relay.rows[len(sent) :], attempts=0)
+    if relay.rows or relay.pages or relay.reported:
+        cursor = relay.at.advanced(told.position(sent[-1]))
+        save = do.Save(cursor, unblocks=relay.reported)
+        return replace(relay, state=State.SAVING, reported=False), save
+    return _close(relay) if moment.stopping else _look(relay, moment)
+
+
+def _saved(relay: Relay, saved: told.Saved, moment: Moment) -> Step:
+    relay = replace(relay, cursor=saved.cursor)
+    if relay.rows:
+        return _stop(relay) if moment.stopping else _send(relay)
+    return _next_page(replace(relay, one_by_one=False), moment)
+
+
+def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
+    return _retry(replace(relay, attempts=relay.attempts + 1), moment)
+
+
+def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
+    """Find the event the broker will not take by sending one at a time; only then is it known which one it is."""
+    if not relay.one_by_one and len(relay.rows) > 1:
+        return _send(replace(relay, one_by_one=True))
+    relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
+    return relay, do.ReportBlocked(told.event_id(relay.rows[0]), refused.reason)
+
+
+def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:
+    return _retry(relay, moment)
+
+
+def _rested(relay: Relay, _: told.Rested, moment: Moment) -> Step:
+    return _stop(relay) if moment.stopping else _look(relay, moment)
+
+
+def _retried(relay: Relay, _: told.Rested, moment: Moment) -> Step:
+    return _stop(relay) if moment.stopping else _send(relay)
+
+
+def _next_page(relay: Relay, moment: Moment) -> Step:
+    if relay.pages and moment.stopping:
+        return _stop(relay)
+    if relay.pages:
+        ahead = relay.pages[1] if len(relay.pages) > 1 else None
+        read = do.Read(relay.at.window, relay.pages[0], ahead)
+        return replace(relay, state=State.READING), read
+    if moment.stopping and not relay.at.closed:
+        return _close(relay)
+    return _look(relay, moment)
+
+
+def _send(relay: Relay) -> Step:
+    return replace(relay, state=State.SENDING), do.Send(_slice(relay), relay.at.number)
+
+
+def _slice(relay: Relay) -> told.Rows:
+    return relay.rows[:1] if relay.one_by_one else relay.rows
+
+
+def _look(relay: Relay, moment: Moment) -> Step:
+    if moment.stopping:
+        return _stop(relay)
+    too_early_s = relay.opened_at_s + WINDOW_EVERY_S - moment.now_s
+    relay = replace(relay, rows=(), pages=(), one_by_one=False)
+    if too_early_s > 0:
+        return replace(relay, state=State.RESTING), do.Rest(too_early_s)
+    return replace(relay, state=State.LOOKING), do.OpenNext(relay.at)
+
+
+def _close(relay: Relay) -> Step:
+    return replace(relay, state=State.CLOSING), do.Save(relay.at.finished())
+
+
+def _rest(relay: Relay, moment: Moment) -> Step:
+    if moment.stopping:
+        return _stop(relay)
+    rest_s = next_rest_s(relay.rest_s, moment.now_s - relay.opened_at_s)
+    return replace(relay, state=State.RESTING, rest_s=rest_s), do.Rest(rest_s, idle=True)
+
+
+def _retry(relay: Relay, moment: Moment) -> Step:
+    if moment.stopping:
+        return _stop(relay)
+    return replace(relay, state=State.RETRYING), do.Rest(retry_rest_s(relay.attempts))
+
+
+def _stop(relay: Relay) -> Step:
+    return replace(relay, state=State.STOPPED), do.Stop()
+
+
+TRANSITIONS: Mapping[tuple[State, type[told.Input]], Callable[..., Step]] = MappingProxyType(
+    {
+        (State.STANDBY, told.Elected): _elected,
+        (State.LOADING, told.Loaded): _loaded,
+        (State.LOOKING, told.Opened): _opened,
+        (State.LOOKING, told.NothingAhead): _nothing_ahead,
+        (State.READING, told.PageRead): _page_read,
+        (State.SENDING, told.Acked): _acked,
+        (State.SENDING, told.Doubtful): _doubtful,
+        (State.SENDING, told.Refused): _refused,
+        (State.SAVING, told.Saved): _saved,
+        (State.CLOSING, told.Saved): _window_saved,
+        (State.REPORTING, told.Reported): _reported,
+        (State.RETRYING, told.Rested): _retried,
+        (State.RESTING, told.Rested): _rested,
+    }
+)

@@ -1,0 +1,1 @@
+"""The daemon: carries out what the core decides."""

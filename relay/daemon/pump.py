@@ -1,0 +1,119 @@
+"""The publishing loop: performs what the machine wants, and tells it what came of it.
+
+It decides nothing. What it adds to the machine is the world: that the lease may end between two steps, and that the
+database may be lost in any of them. Either way the machine is told `Lost`, and the cursor is read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from coordinator.failpoints import hit
+from relay.core import effects as do
+from relay.core import inputs as told
+from relay.core.machine import Moment, Relay, step
+from relay.daemon.clock import monotonic_s, rest
+from relay.daemon.readahead import ReadAhead
+from relay.errors import InvariantBroken
+from relay.ports import CursorStore, Sink
+
+__all__ = ["Pump"]
+
+
+class Pump:
+    """One term of leading: made when the lease is granted, thrown away with it."""
+
+    def __init__(
+        self,
+        store: CursorStore,
+        pages: ReadAhead,
+        sink: Sink,
+        trusted: Callable[[], bool],
+        stopping: threading.Event,
+        drain_limit_s: float,
+        on_step: Callable[[Relay, do.Effect, told.Input], None],
+    ) -> None:
+        """`trusted`: whether the lease still is; `on_step` is shown every step, for the log."""
+        self._store = store
+        self._pages = pages
+        self._sink = sink
+        self._trusted = trusted
+        self._stopping = stopping
+        self._drain_limit_s = drain_limit_s
+        self._on_step = on_step
+        self._drain_until_s: float | None = None
+
+    def run(self, until_drained: bool = False) -> bool:
+        """Publish until asked to stop, or, with `until_drained`, until nothing is pending; whether it was drained.
+
+        Raises Unreachable when the database is lost, Fenced when the term is over, and returns False at once when the
+        lease is not trusted any more. Nothing is left queued in the client in any case.
+        """
+        relay, effect = step(Relay(), told.Elected(), self._moment())
+        try:
+            while not isinstance(effect, do.Stop | do.StandBy):
+                if until_drained and isinstance(effect, do.Rest) and effect.idle:
+                    return True
+                outcome = self._perform(effect) if self._trusted() else told.Lost()
+                self._on_step(relay, effect, outcome)
+                relay, effect = step(relay, outcome, self._moment())
+            return False
+        finally:
+            self._sink.discard()
+
+    def _moment(self) -> Moment:
+        return Moment(monotonic_s(), self._stopping.is_set())
+
+    def _perform(self, effect: do.Effect) -> told.Input:
+        match effect:
+            case do.Load():
+                return self._store.load()
+            case do.OpenNext(cursor):
+                return self._open(cursor)
+            case do.Read(window, page, ahead):
+                return told.PageRead(self._pages.read(window, page, ahead))
+            case do.Send(rows, number):
+                return self._send(rows, number)
+            case do.Save(cursor, unblocks):
+                return self._save(cursor, unblocks)
+            case do.ReportBlocked(event_id, reason):
+                self._store.report_blocked(event_id, reason)
+                return told.Reported()
+            case do.Rest(seconds):
+                rest(seconds, unless=self._stopping)
+                return told.Rested()
+            case _:
+                _unknown(effect)
+
+    def _open(self, cursor: told.Cursor) -> told.Input:
+        hit("relay.before_look")
+        opened = self._store.open_next(cursor)
+        if isinstance(opened, told.Opened):
+            hit("relay.window_stored")
+        return opened
+
+    def _send(self, rows: told.Rows, number: int) -> told.Input:
+        hit("relay.before_send")
+        outcome = self._sink.send(rows, number, self._keep_going)
+        if isinstance(outcome, told.Acked):
+            hit("relay.page_acked")
+        return outcome
+
+    def _save(self, cursor: told.Cursor, unblocks: bool) -> told.Input:
+        saved = self._store.save(cursor, unblocks=unblocks)
+        hit("relay.window_closed" if cursor.closed else "relay.progress_stored")
+        return saved
+
+    def _keep_going(self) -> bool:
+        """While the lease is trusted and, after a request to stop, the drain limit is not over."""
+        if not self._stopping.is_set():
+            return self._trusted()
+        if self._drain_until_s is None:
+            self._drain_until_s = monotonic_s() + self._drain_limit_s
+        return self._trusted() and monotonic_s() < self._drain_until_s
+
+
+def _unknown(effect: do.Effect) -> NoReturn:
+    raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")

@@ -1,0 +1,162 @@
+"""Wires the parts: stand for election, lead while the lease lasts, step down, begin again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+
+from relay.core import effects as do
+from relay.core import inputs as told
+from relay.core.machine import Relay
+from relay.core.pacing import retry_rest_s
+from relay.daemon.clock import monotonic_s, rest
+from relay.daemon.elector import Elector
+from relay.daemon.pump import Pump
+from relay.daemon.readahead import ReadAhead
+from relay.daemon.shutdown import DRAIN_LIMIT_S
+from relay.errors import Fenced, Unreachable
+from relay.kafka.sink import KafkaSink
+from relay.observe.logs import log
+from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
+from relay.postgres.connect import Connection, connect
+from relay.postgres.cursor_store import PostgresCursorStore
+from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.status_reader import read_status
+from relay.postgres.window_reader import PageReader
+
+__all__ = ["Service"]
+
+STANDBY_LOOK_S = 0.5
+
+
+class Service:
+    """One relay process. Holds three connections to the database while it leads, one while it stands by."""
+
+    def __init__(
+        self,
+        database_url: str,
+        producer_properties: Mapping[str, str | int | bool],
+        source: str,
+        stopping: threading.Event,
+    ) -> None:
+        self._url = database_url
+        self._properties = producer_properties
+        self._source = source
+        self._stopping = stopping
+        self._leases = PostgresLeaseStore(database_url)
+        owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
+        self._elector = Elector(owner, self._leases, monotonic_s, _warn_database)
+        self._owner = owner
+        self._failures = 0
+
+    def run(self, until_drained: bool) -> None:
+        """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
+
+        Raises SchemaMismatch or UnsafeDatabase, which a restart will not heal. Everything else is waited out.
+        """
+        if not self._database_ready():
+            return
+        self._elector.start()
+        log.info("standby", owner=self._owner)
+        try:
+            while not self._stopping.is_set():
+                if self._serve_once(until_drained) and until_drained:
+                    log.info("drained")
+                    return
+        finally:
+            self._elector.stop()
+            self._leases.close()
+            log.info("stopped", owner=self._owner)
+
+    def _database_ready(self) -> bool:
+        """Wait until the database answers, and see that its schema is the right one; False if asked to stop."""
+        while not self._stopping.is_set():
+            try:
+                with closing(connect(self._url, "check")) as connection:
+                    check_schema(connection)
+                return True
+            except Unreachable as problem:
+                self._back_off(problem)
+        return False
+
+    def _serve_once(self, until_drained: bool) -> bool:
+        """Lead for as long as the lease lasts; whether nothing is pending any more."""
+        term = self._elector.await_term(STANDBY_LOOK_S)
+        try:
+            if term is None:
+                return until_drained and self._nothing_pending()
+            return self._lead(term, until_drained)
+        except Fenced as problem:
+            log.warning("stepped_down", term=term, reason=str(problem))
+            self._elector.resign(term or 0)
+        except Unreachable as problem:
+            self._back_off(problem)
+        return False
+
+    def _lead(self, term: int, until_drained: bool) -> bool:
+        with closing(connect(self._url, "cursor")) as connection:
+            epoch = self._admitted(connection)
+            log.info("leading", term=term, epoch=epoch, owner=self._owner)
+            pages = ReadAhead(PageReader(self._url))
+            try:
+                drained = self._pump(term, connection, pages, epoch).run(until_drained)
+            finally:
+                pages.close()
+        if not drained and not self._stopping.is_set():
+            log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
+        return drained
+
+    def _admitted(self, connection: Connection) -> str:
+        """The epoch, once the database is found fit to publish from."""
+        check_schema(connection)
+        refuse_hazards(connection)
+        return enter_epoch(connection)
+
+    def _pump(self, term: int, connection: Connection, pages: ReadAhead, epoch: str) -> Pump:
+        return Pump(
+            store=PostgresCursorStore(connection, term),
+            pages=pages,
+            sink=KafkaSink(self._properties, self._source, epoch, _warn_broker),
+            trusted=lambda: self._elector.trusted(term),
+            stopping=self._stopping,
+            drain_limit_s=DRAIN_LIMIT_S,
+            on_step=self._tell,
+        )
+
+    def _nothing_pending(self) -> bool:
+        with closing(connect(self._url, "status")) as connection:
+            return read_status(connection).pending == 0
+
+    def _tell(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
+        """What an operator wants to read; a step that went well is not."""
+        self._failures = 0
+        match effect, outcome:
+            case _, told.Doubtful(reason):
+                log.warning("delivery_in_doubt", reason=reason, attempts=relay.attempts + 1)
+            case do.ReportBlocked(event_id, reason), _:
+                log.error(
+                    "event_refused",
+                    event_id=event_id,
+                    reason=reason,
+                    advice="later events wait behind it",
+                )
+            case do.Save(_, True), told.Saved():
+                log.info("event_accepted", advice="delivery goes on")
+
+    def _back_off(self, problem: Unreachable) -> None:
+        self._failures += 1
+        rest_s = retry_rest_s(self._failures)
+        log.warning("unreachable", reason=str(problem), retry_in_s=rest_s)
+        rest(rest_s, unless=self._stopping)
+
+
+def _warn_database(reason: str) -> None:
+    log.warning("lease_request_failed", reason=reason)
+
+
+def _warn_broker(reason: str) -> None:
+    log.warning("broker_trouble", reason=reason)

@@ -1,0 +1,30 @@
+"""What a broker's answer means for the event it was given to: one table.
+
+Everything that is not listed is in doubt: the event may have arrived or may still arrive, or the trouble passes. That is
+the safe reading, since a doubtful event is sent again, with the same id, before anything behind it.
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError
+
+__all__ = ["refusal"]
+
+_REFUSALS = {
+    KafkaError.MSG_SIZE_TOO_LARGE: "larger than the broker or the topic allows (max.message.bytes)",
+    KafkaError.INVALID_MSG_SIZE: "larger than the broker allows (message.max.bytes)",
+    KafkaError.RECORD_LIST_TOO_LARGE: "larger than a log segment of the topic (segment.bytes)",
+    KafkaError.TOPIC_EXCEPTION: "the broker does not allow the name of the topic",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "not authorised to write to the topic",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "not authorised to write to the cluster",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; it is not created by accident",
+    KafkaError._UNKNOWN_TOPIC: "the topic does not exist; it is not created by accident",
+    KafkaError._UNKNOWN_PARTITION: "the partition does not exist",
+    KafkaError.INVALID_RECORD: "the broker holds the record for invalid (a compacted topic needs a key)",
+    KafkaError.POLICY_VIOLATION: "a policy of the broker forbids it",
+}
+
+
+def refusal(error: KafkaError) -> str | None:
+    """Why the broker will not take the event as things stand, or None when the outcome is only in doubt."""
+    return _REFUSALS.get(error.code())

@@ -1,0 +1,100 @@
+"""Events to Kafka: an idempotent producer, a page at a time, flushed before the next.
+
+The idempotent producer and the gapless guarantee together mean that of one attempt each partition receives a prefix:
+what fails stops everything behind it. After any failure the producer is thrown away with all that it still holds, and
+the same events are sent again by a new one from the first; what had arrived is a duplicate with the same id, and never
+comes between events that arrive for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from relay.core.envelope import envelope
+from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows
+from relay.kafka.error_codes import refusal
+
+__all__ = ["KafkaSink"]
+
+ASK_EVERY_S = 0.1
+
+
+class KafkaSink:
+    """See Sink. One producer lives as long as nothing fails."""
+
+    def __init__(
+        self,
+        properties: Mapping[str, str | int | bool],
+        source: str,
+        epoch: str,
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """`on_trouble` is told, in words, what the client says of its connections."""
+        self._properties = dict(properties)
+        self._source = source
+        self._epoch = epoch
+        self._on_trouble = on_trouble
+        self._producer: Producer | None = None
+        self._failures: list[KafkaError] = []
+
+    def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
+        """See Sink.send."""
+        producer = self._producer or self._new_producer()
+        handed_over = self._hand_over(producer, rows, number, keep_going)
+        if handed_over and self._flushed(producer, keep_going):
+            return Acked()
+        failures = self._failures
+        self.discard()
+        if not failures:
+            return Lost()
+        reason = next((why for error in failures if (why := refusal(error))), None)
+        return Refused(reason) if reason else Doubtful(failures[0].str())
+
+    def discard(self) -> None:
+        """See Sink.discard."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.purge(in_queue=True, in_flight=True, blocking=True)
+            producer.poll(0)
+        self._failures = []
+
+    def _new_producer(self) -> Producer:
+        self._failures = []
+        self._producer = Producer(
+            {**self._properties, "error_cb": self._note_error, "on_delivery": self._note_failure}
+        )
+        return self._producer
+
+    def _hand_over(
+        self, producer: Producer, rows: Rows, number: int, keep_going: Callable[[], bool]
+    ) -> bool:
+        headers_of = envelope(self._source, self._epoch, number)
+        produce = producer.produce
+        for row in rows:
+            while True:
+                try:
+                    produce(row[2], row[6], row[3], headers=headers_of(row))
+                    break
+                except BufferError:
+                    producer.poll(ASK_EVERY_S)
+                    if self._failures or not keep_going():
+                        return False
+        return True
+
+    def _flushed(self, producer: Producer, keep_going: Callable[[], bool]) -> bool:
+        while producer.flush(ASK_EVERY_S):
+            if self._failures or not keep_going():
+                return False
+        return not self._failures
+
+    def _note_failure(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+    def _note_error(self, error: KafkaError) -> None:
+        """A fatal error ends the producer even when no message has failed yet."""
+        if error.fatal():
+            self._failures.append(error)
+        self._on_trouble(error.str())

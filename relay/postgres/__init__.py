@@ -1,0 +1,1 @@
+"""The relay's side of PostgreSQL: one file a part of the ports."""

@@ -1,0 +1,73 @@
+"""Connections to the database, and what its driver says of them without the secrets in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from relay.errors import SchemaMismatch, Unreachable
+
+__all__ = ["Connection", "connect", "translated_errors"]
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+CONNECT_TIMEOUT_S = 3
+SILENCE_MAX_MS = 10_000
+"""A peer that acknowledges nothing for so long is taken for gone: a black hole is noticed within 15 s."""
+
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s]*(?=@)")
+_PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)")
+
+
+def connect(url: str, purpose: str) -> Connection:
+    """A connection in autocommit, named `relay <purpose>` in pg_stat_activity; raises Unreachable.
+
+    No statement is prepared on the server, and no setting is made for the session: both would be lost or leak behind
+    a pooler in transaction mode.
+    """
+    with translated_errors(url):
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            prepare_threshold=None,
+            application_name=f"relay {purpose}",
+            connect_timeout=CONNECT_TIMEOUT_S,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=SILENCE_MAX_MS,
+        )
+
+
+@contextmanager
+def translated_errors(url: str = "") -> Iterator[None]:
+    """Turn the driver's errors into ours: a lost or refused connection, a missing schema. Others are bugs and pass."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as problem:
+        raise SchemaMismatch(
+            "the outbox schema is missing or of another version: run `relay migrate`"
+        ) from problem
+    except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+        raise Unreachable(f"database: {_scrubbed(str(problem), url)}") from None
+
+
+def _scrubbed(text: str, url: str) -> str:
+    """The driver's text on one line, without the password, however it got in there."""
+    for secret in _secrets(url):
+        text = text.replace(secret, "***")
+    text = _URL_CREDENTIALS.sub("***", text)
+    text = _PASSWORD.sub(r"\1=***", text)
+    return " ".join(text.split()) or "connection lost"
+
+
+def _secrets(url: str) -> list[str]:
+    try:
+        parameters = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return [url]
+    return [str(v) for k, v in parameters.items() if "pass" in k and v]

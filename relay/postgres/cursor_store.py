@@ -1,0 +1,101 @@
+"""The log of windows in PostgreSQL. Each entry is one synchronous commit: it advances the cursor, makes what it covers
+durable, and fences, all at once.
+
+Durable: what a snapshot shows need not be flushed yet (`synchronous_commit=off`, or the instant before the flush).
+Published and then lost in a crash, such an event would be a phantom. Those transactions had written their commit records
+before S was taken, so a later commit that waits for its own flush has waited for theirs.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from relay import sql
+from relay.core.cursor import Cursor
+from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
+from relay.core.snapshot import Snapshot
+from relay.core.window import Window
+from relay.errors import Fenced, SchemaMismatch
+from relay.postgres.connect import Connection, translated_errors
+from relay.postgres.window_reader import pinned_transaction, plan
+
+__all__ = ["PostgresCursorStore", "read_cursor"]
+
+_CURSOR = sql.load("cursor")
+_WINDOW = sql.load("window")
+
+
+def read_cursor(connection: Connection) -> Cursor:
+    """The newest entry of the log; raises SchemaMismatch when the log is empty, which no relay ever makes it."""
+    row = connection.execute(_CURSOR["cursor_newest"]).fetchone()
+    if row is None:
+        raise SchemaMismatch("the log of windows is empty: restore it, or migrate a new database")
+    number, step, since, until, last_position, closed = row
+    return Cursor(
+        number=int(str(number)),
+        step=int(str(step)),
+        since=Snapshot.parse(str(since or until)),
+        until=Snapshot.parse(str(until)),
+        last_position=int(str(last_position)),
+        closed=bool(closed),
+    )
+
+
+class PostgresCursorStore:
+    """See CursorStore. Holds no cursor: what it knows it was handed, or has just read."""
+
+    def __init__(self, connection: Connection, term: int) -> None:
+        self._connection = connection
+        self._term = term
+
+    def load(self) -> Loaded:
+        """See CursorStore.load."""
+        with translated_errors(), pinned_transaction(self._connection):
+            cursor = read_cursor(self._connection)
+            if cursor.closed:
+                return Loaded(cursor, ())
+            return Loaded(cursor, plan(self._connection, cursor.window, cursor.last_position))
+
+    def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
+        """See CursorStore.open_next."""
+        with translated_errors(), pinned_transaction(self._connection):
+            row = self._connection.execute(_WINDOW["window_snapshot"]).fetchone()
+            until = Snapshot.parse(str(row and row[0]))
+            pages = plan(self._connection, Window(cursor.until, until), after=0)
+            if not pages:
+                return NothingAhead()
+            opened = cursor.opened(until)
+            self._append(opened)
+        return Opened(opened, pages)
+
+    def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
+        """See CursorStore.save."""
+        with translated_errors(), pinned_transaction(self._connection):
+            self._append(cursor)
+            if unblocks:
+                self._connection.execute(_CURSOR["cursor_unblock"], {"term": self._term})
+        return Saved(cursor)
+
+    def report_blocked(self, event_id: str, reason: str) -> None:
+        """See CursorStore.report_blocked."""
+        with translated_errors():
+            self._connection.execute(
+                _CURSOR["cursor_block"],
+                {"event": event_id, "reason": reason, "term": self._term},
+            )
+
+    def _append(self, cursor: Cursor) -> None:
+        entry = {
+            "number": cursor.number,
+            "step": cursor.step,
+            "snapshot": str(cursor.until) if cursor.step == 0 else None,
+            "last_position": cursor.last_position,
+            "closed": cursor.closed,
+            "term": self._term,
+        }
+        try:
+            written = self._connection.execute(_CURSOR["cursor_append"], entry).fetchone()
+        except psycopg.errors.UniqueViolation:
+            raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another") from None
+        if written is None:
+            raise Fenced(f"term {self._term} is over")

@@ -1,0 +1,53 @@
+"""The figures of `relay status`, read in one look."""
+
+from __future__ import annotations
+
+from relay import sql
+from relay.core.cursor import Cursor
+from relay.core.snapshot import Snapshot
+from relay.core.status import PENDING_COUNTED_MAX, Blocked, Status
+from relay.core.window import Window
+from relay.postgres.connect import Connection, translated_errors
+from relay.postgres.cursor_store import read_cursor
+from relay.postgres.window_reader import pinned_transaction, xid_arrays
+
+__all__ = ["read_status"]
+
+_SQL = sql.load("status")
+_WINDOW = sql.load("window")
+
+
+def read_status(connection: Connection) -> Status:
+    """What is pending, who leads, what is in the way; raises Unreachable or SchemaMismatch."""
+    with translated_errors(), pinned_transaction(connection):
+        cursor = read_cursor(connection)
+        pending, oldest_s = _pending(connection, cursor)
+        lease = connection.execute(_SQL["status_lease"]).fetchone()
+        parked = connection.execute(_SQL["status_parked"]).fetchone()
+    if lease is None or parked is None:
+        raise AssertionError("lease and count are one row each")
+    leader, term, event, reason, since_s = lease
+    return Status(
+        pending=pending,
+        oldest_pending_seconds=oldest_s,
+        leader=None if leader is None else str(leader),
+        term=int(str(term)),
+        parked=int(str(parked[0])),
+        window=cursor.number,
+        blocked=Blocked(str(event), str(reason), float(str(since_s))) if event else None,
+    )
+
+
+def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
+    row = connection.execute(_WINDOW["window_snapshot"]).fetchone()
+    now = Snapshot.parse(str(row and row[0]))
+    ahead = [(*span, 0) for span in Window(cursor.until, now).ranges()]
+    inside = [] if cursor.closed else [(*r, cursor.last_position) for r in cursor.window.ranges()]
+    spans = inside + ahead
+    low, high = xid_arrays([(low, high) for low, high, _ in spans])
+    after = "{" + ",".join(str(position) for *_, position in spans) + "}"
+    parameters = {"low": low, "high": high, "after": after, "limit": PENDING_COUNTED_MAX}
+    counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
+    if counted is None:
+        raise AssertionError("a count is one row")
+    return int(str(counted[0])), float(str(counted[1]))

@@ -1,0 +1,76 @@
+"""Reading a window: where its events lie, and one page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from relay import sql
+from relay.core.inputs import Rows
+from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
+from relay.postgres.connect import Connection, connect, translated_errors
+
+__all__ = ["PageReader", "pinned_transaction", "plan", "xid_arrays"]
+
+_SQL = sql.load("window")
+
+
+@contextmanager
+def pinned_transaction(connection: Connection) -> Iterator[None]:
+    """A transaction whose plans and durability do not depend on the server's settings.
+
+    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT with the last one.
+    """
+    with connection.pipeline(), connection.transaction():
+        connection.execute(_SQL["window_session"])
+        yield
+
+
+def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]:
+    """The pages in which the events of `window` beyond position `after` lie; none when there are none."""
+    ranges = window.ranges()
+    if not ranges:
+        return ()
+    low, high = xid_arrays(ranges)
+    rows = connection.execute(
+        _SQL["window_plan"],
+        {"low": low, "high": high, "after": after, "chunk_bits": CHUNK_BITS},
+    ).fetchall()
+    return pages_of(Chunk(*row) for row in rows)  # type: ignore[arg-type]  # four integers, by the statement
+
+
+def xid_arrays(ranges: list[tuple[int, int]]) -> tuple[str, str]:
+    """Ranges of transaction ids as two array literals. As text: the driver would bind small ids as smallint, which
+    cannot become xid8."""
+    lows = ",".join(str(low) for low, _ in ranges)
+    highs = ",".join(str(high) for _, high in ranges)
+    return f"{{{lows}}}", f"{{{highs}}}"
+
+
+class PageReader:
+    """Pages of stored windows, on a connection of its own, so that one is read while another is sent.
+
+    A connection that came back after a crash may be used here: C and S are durable, so the ids below them are not
+    given out again, and the same rows are read.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._connection = connect(url, "pages")
+
+    def read(self, window: Window, page: Page) -> Rows:
+        """See PageSource.read."""
+        parameters = {
+            "first": page.first_position,
+            "last": page.last_position,
+            "leaf": (page.first_position >> 20) & 7,
+            "since": str(window.since),
+            "until": str(window.until),
+            "limit": page.limit,
+        }
+        with translated_errors(), pinned_transaction(self._connection):
+            cursor = self._connection.execute(_SQL["window_page"], parameters, binary=True)
+            return cursor.fetchall()  # type: ignore[return-value]  # Row, by the statement
+
+    def close(self) -> None:
+        """Give the connection back; a page being read on it fails."""
+        self._connection.close()

@@ -1,0 +1,18 @@
+-- status_lease: who leads, in which term, and what it is stopped at.
+-- Index: lease_pkey (one row).    Lock: none.
+select case when expires_at > clock_timestamp() then owner end, term, blocked_event::text, blocked_reason,
+       extract(epoch from clock_timestamp() - blocked_since)::float8
+from outbox.lease;
+
+-- status_pending: how many committed events are not yet published, counted up to a limit, and the age of the oldest.
+-- Index: event_txid_idx, one range scan for each range of ids and leaf.    Lock: none.
+-- The ranges are the open window's beyond last_position, and all that is visible and in no window yet.
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8
+from (select e.created_at
+      from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[], %(after)s::bigint[]) as r (low, high, after)
+      join outbox.event e on e.txid >= r.low and e.txid < r.high and e.position > r.after
+      limit %(limit)s) pending;
+
+-- status_parked: how many events are set aside.
+-- Index: parked_pkey.    Lock: none.
+select count(*) from outbox.parked;

@@ -1,0 +1,40 @@
+"""Says in the header which services the tests use, and in the summary which tests had to do
+without."""
+
+from __future__ import annotations
+
+import confluent_kafka
+import psycopg
+import pytest
+
+from tests.support import containers, kafka, postgres
+
+
+def pytest_report_header() -> list[str]:
+    """The services that were chosen; they start when a test first asks."""
+    librdkafka, libpq = (
+        confluent_kafka.libversion()[0],
+        psycopg.pq.version_pretty(psycopg.pq.version()),
+    )
+    return [
+        f"containers: {containers.engine_missing_reason() or 'an engine answers'}",
+        f"postgresql: {postgres.choice()}; libpq {libpq}, psycopg {psycopg.__version__}",
+        f"kafka: {kafka.choice().description}; librdkafka {librdkafka}",
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The services again, at the end of a long output, and each test that was skipped for want of a
+    broker."""
+    want = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if kafka.WANTED in str(report.longrepr)
+    ]
+    ran = sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+    terminalreporter.section("services", sep="-")
+    terminalreporter.line(f"postgresql: {postgres.choice()}")
+    terminalreporter.line(f"kafka: {kafka.choice().description}")
+    terminalreporter.line(f"{ran} tests run, {len(want)} skipped for want of a real broker")
+    for report in want:
+        terminalreporter.line(f"  {report.nodeid}")
