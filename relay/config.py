@@ -1,7 +1,7 @@
 """Settings from the environment: the one place of the relay that reads it.
 
-Every fault is found before any is reported, so that nobody repairs a configuration one restart at a time. A value is
-never quoted: it may hold a secret.
+Every fault is found before any is reported, so that nobody repairs a configuration one restart at a
+time. A value is never quoted: it may hold a secret.
 """
 
 from __future__ import annotations
@@ -99,17 +99,22 @@ def kafka_properties() -> dict[str, str]:
 
 
 def load_database() -> DatabaseSettings:
-    """Settings of commands that need the database only; raises BadConfiguration naming every fault."""
+    """Settings of commands that need the database only.
+
+    Raises BadConfiguration naming every fault.
+    """
     try:
-        return DatabaseSettings()  # type: ignore[call-arg]  # filled from the environment
+        return DatabaseSettings()
     except ValidationError as problem:
         raise BadConfiguration(_message(_faults(problem))) from None
 
 
 def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> RelaySettings:
-    """Settings of the daemon; `options` were typed on the command line and win over the environment.
+    """Settings of the daemon; `options` were typed on the command line and win over the
+    environment.
 
-    `property_faults` says what is wrong with librdkafka properties. Raises BadConfiguration naming every fault.
+    `property_faults` says what is wrong with librdkafka properties. Raises BadConfiguration naming
+    every fault.
     """
     faults: list[str] = []
     settings: RelaySettings | None = None
@@ -145,6 +150,9 @@ def _message(faults: list[str]) -> str:
 
 
 def given_services() -> tuple[str | None, str | None]:
-    """The database and the brokers that the environment names, for the demo and the benchmarks; None where it does not."""
+    """The database and the brokers that the environment names, for the demo and the benchmarks.
+
+    None where it does not.
+    """
     database = load_database().url if os.environ.get("RELAY_DATABASE_URL") else None
     return database, os.environ.get(BOOTSTRAP_SERVERS) or None

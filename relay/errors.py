@@ -1,15 +1,16 @@
 """What can go wrong in the relay, and what each means for the one who reads it.
 
     RelayError
-    ├── BadConfiguration      yours: names every setting that is wrong; exit 78, a restart will not heal it
-    ├── SchemaMismatch        yours: run `relay migrate`; exit 78
-    ├── UnsafeDatabase        yours: publishing from here could lose or reorder events; says what to change; exit 78
-    ├── Fenced                nobody's: another relay leads now; step down, it heals by itself
-    ├── Unreachable           theirs: database or broker is away; retried with backoff, it heals by itself
-    └── InvariantBroken       ours: a bug; the relay stops rather than guess
-        └── IllegalTransition an input that the state machine has no entry for
+    ├── BadConfiguration   yours: names every setting that is wrong; exit 78, no restart heals it
+    ├── SchemaMismatch     yours: run `relay migrate`; exit 78
+    ├── UnsafeDatabase     yours: publishing could lose or reorder; says what to change; exit 78
+    ├── Fenced             nobody's: another relay leads now; step down, it heals by itself
+    ├── Unreachable        theirs: database or broker is away; retried, it heals by itself
+    └── InvariantBroken    ours: a bug; the relay stops rather than guess
+        └── IllegalTransition   an input that the state machine has no entry for
 
-Exit codes are those of sysexits.h, so that an init system can tell a bad configuration (do not restart) from the rest.
+Exit codes are those of sysexits.h, so that an init system can tell a bad configuration (do not
+restart) from the rest.
 """
 
 from __future__ import annotations
@@ -33,19 +34,25 @@ class RelayError(Exception):
 
 
 class BadConfiguration(RelayError):
-    """Settings that are missing, malformed, or would break a promise; the message has one line for each."""
+    """Settings that are missing, malformed, or would break a promise.
+
+    The message has one line for each.
+    """
 
     exit_code = 78
 
 
 class SchemaMismatch(RelayError):
-    """The outbox schema is missing or of another version; the message has the command that mends it."""
+    """The outbox schema is missing or of another version.
+
+    The message has the command that mends it.
+    """
 
     exit_code = 78
 
 
 class UnsafeDatabase(RelayError):
-    """The database would let events be lost or reordered (a standby, a changed default, a writable txid)."""
+    """The database would let events be lost or reordered: a changed default, a writable txid."""
 
     exit_code = 78
 

@@ -1,4 +1,7 @@
-"""What the relay needs of the world, and what each part must guarantee. Fakes and real parts pass the same tests."""
+"""What the relay needs of the world, and what each part must guarantee.
+
+Fakes and real parts pass the same tests.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,27 @@ __all__ = ["CursorStore", "LeaseStore", "PageSource", "Sink"]
 
 
 class CursorStore(Protocol):
-    """The log of windows, written under one term. Every method raises Unreachable when the database is away."""
+    """The log of windows, written under one term.
+
+    Every method raises Unreachable when the database is away.
+    """
 
     def load(self) -> Loaded:
         """The newest entry, and the pages that its window has left if it is open."""
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
-        """Take S, and if something is visible in it that `cursor` had not seen, store the window, synchronously.
+        """Take S; if it shows what `cursor` had not seen, store the window, synchronously.
 
-        S is taken and stored on one server connection in one transaction: a crash of the database between the two ends
-        both. On return every event of the window is durable. Raises Fenced when another relay's term has begun.
+        S is taken and stored on one server connection in one transaction: a crash of the database
+        between the two ends both. On return every event of the window is durable. Raises Fenced
+        when another relay's term has begun.
         """
 
     def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
-        """Store `cursor` as the next entry, synchronously; raises Fenced when another relay's term has begun."""
+        """Store `cursor` as the next entry, synchronously.
+
+        Raises Fenced when another relay's term has begun.
+        """
 
     def report_blocked(self, event_id: str, reason: str) -> None:
         """Let `relay status` show which event the broker refuses."""
@@ -36,7 +46,10 @@ class PageSource(Protocol):
     """Events of stored windows."""
 
     def read(self, window: Window, page: Page) -> Rows:
-        """The events of `window` within `page`, by position; the same ones at every call. Raises Unreachable."""
+        """The events of `window` within `page`, by position; the same ones at every call.
+
+        Raises Unreachable.
+        """
 
 
 class Sink(Protocol):
@@ -45,9 +58,10 @@ class Sink(Protocol):
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """Hand over `rows` in order and wait for the outcome: Acked, Doubtful, Refused, or Lost.
 
-        Acked only when the broker acknowledged all of them. On any other outcome nothing of them arrives later than
-        this returns, except what a broker had already accepted. `keep_going` is asked at least ten times a second;
-        once it says no, the rest is given up and the answer is Lost.
+        Acked only when the broker acknowledged all of them. On any other outcome nothing of them
+        arrives later than this returns, except what a broker had already accepted. `keep_going` is
+        asked at least ten times a second; once it says no, the rest is given up and the answer is
+        Lost.
         """
 
     def discard(self) -> None:
@@ -58,7 +72,10 @@ class LeaseStore(Protocol):
     """The lease row. Every method raises Unreachable when the database is away."""
 
     def acquire(self, owner: str) -> int | None:
-        """A new term, or None while another owner's lease lasts. `owner` is unique to one life of one process."""
+        """A new term, or None while another owner's lease lasts.
+
+        `owner` is unique to one life of one process.
+        """
 
     def renew(self, owner: str, term: int) -> bool:
         """Whether the lease is still this owner's in this term."""

@@ -64,6 +64,8 @@ class FinishedRun:
                 check_name(field, value, InvalidRun)
         if self.error_message is not None:
             check_name("error_message", self.error_message, InvalidRun, ERROR_MESSAGE_CHARS_MAX)
+        if not isinstance(self.run_status, RunStatus):
+            raise InvalidRun("run_status", "must be a RunStatus; run_status_of makes one of text")
         if not isinstance(self.is_synthetic, bool):
             raise InvalidRun("is_synthetic", "must be True or False")
 

@@ -49,7 +49,7 @@ _running: ContextVar[_Running | None] = ContextVar("running domain operation", d
 
 
 @contextmanager
-def guarded(operation: str) -> Iterator[None]:
+def guarded(session: Session, operation: str) -> Iterator[None]:
     """Refuse what only the coordinator may do, until the block ends.
 
     Raises:
@@ -61,6 +61,10 @@ def guarded(operation: str) -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+        if running.offences:
+            # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
+            # it for ended: the pool would hand half of this one to the next.
+            session.invalidate()
     if running.offences:
         raise running.offences[0]
 

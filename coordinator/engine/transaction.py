@@ -124,11 +124,11 @@ class _Attempt(Generic[Record]):
     def _check(self, session: Session) -> None:
         for operation in self.plan.operations:
             if operation.check is not None:
-                with guarded(operation.name):
+                with guarded(session, operation.name):
                     operation.check(session)
 
     def _act(self, session: Session, operation: DomainOperation) -> None:
-        with guarded(operation.name):
+        with guarded(session, operation.name):
             result = operation.action(session, self.results)
             # Now, not at the commit: an error belongs to the operation that caused it.
             session.flush()

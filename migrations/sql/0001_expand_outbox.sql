@@ -1,18 +1,20 @@
--- The outbox: an append-only ring of events, the log of windows that is the relay's cursor, and the relay's lease.
+-- The outbox: an append-only ring of events, the log of windows that is the relay's cursor, and the
+-- relay's lease.
 
 create schema outbox;
 comment on schema outbox is 'Transactional outbox: events written by services, read by the relay.';
 
 -- event: one row an event, written once and never updated, so publishing leaves no dead tuple.
 --
--- position   order inside a window. Cache 1 and never restarted: a cached block would hand a later transaction a lower
---            position than an earlier one of the same key.
--- txid       the writing transaction. Top level even inside a savepoint, as pg_snapshot lists top level ids only.
--- Both have a default and are not for writers: `generated always` refuses a position, and the relay refuses to lead
--- while any role but the owner may insert a txid.
+-- position   order inside a window. Cache 1 and never restarted: a cached block would hand a later
+--            transaction a lower position than an earlier one of the same key.
+-- txid       the writing transaction. Top level even inside a savepoint, as pg_snapshot lists top
+--            level ids only.
+-- Both have a default and are not for writers: `generated always` refuses a position, and the relay
+-- refuses to lead while any role but the owner may write a txid.
 --
--- The ring: a position chooses its leaf, 2^20 positions each, eight leaves. Nothing is to be created in advance, and an
--- old snapshot cannot misread a leaf that did not exist yet.
+-- The ring: a position chooses its leaf, 2^20 positions each, eight leaves. Nothing is to be
+-- created in advance, and an old snapshot cannot misread a leaf that did not exist yet.
 create table outbox.event (
     position     bigint      not null generated always as identity (sequence name outbox.event_position cache 1 no cycle),
     txid         xid8        not null default pg_current_xact_id(),
@@ -25,7 +27,8 @@ create table outbox.event (
     headers      jsonb       not null default '{}',
     created_at   timestamptz not null default clock_timestamp(),
 
-    -- Cheap checks for writers that do not come through Python. A constraint's name is what such a writer reads.
+    -- Cheap checks for writers that do not come through Python. A constraint's name is what such a
+    -- writer reads.
     constraint topic_is_1_to_249_of_letters_digits_dot_underscore_hyphen
         check (topic ~ '^[A-Za-z0-9._-]{1,249}$' and topic not in ('.', '..')),
     constraint key_is_at_most_8192_bytes
@@ -59,8 +62,8 @@ create table outbox.event_7 partition of outbox.event for values in (7);
 create index event_txid_idx on outbox.event (txid);
 create index event_position_idx on outbox.event (position);
 
--- emit: the writer's door for any client in any language. `begin atomic` binds every name when the function is made, so
--- no search_path of a caller can put another object in its place.
+-- emit: the writer's door for any client in any language. `begin atomic` binds every name when the
+-- function is made, so no search_path of a caller can put another object in its place.
 create function outbox.emit(topic text, key text, type text, payload bytea, headers jsonb default '{}')
 returns uuid language sql volatile
 begin atomic
@@ -71,12 +74,14 @@ end;
 comment on function outbox.emit(text, text, text, bytea, jsonb) is
     'Adds an event to the outbox in the caller''s transaction; returns its idempotency key.';
 
--- window: the cursor as an append-only log. Step 0 opens window `number` and fixes its snapshot S; C, what was visible
--- before, is the snapshot of window number - 1. Later steps say how far inside it the relay got, the last one closes
--- it; opening window n + 1 closes window n as well. Each row is a commit of its own.
+-- window: the cursor as an append-only log. Step 0 opens window `number` and fixes its snapshot S;
+-- C, what was visible before, is the snapshot of window number - 1. Later steps say how far inside
+-- it the relay got, the last one closes it; opening window n + 1 closes window n as well. Each row
+-- is a commit of its own.
 --
--- A single row that is updated would be simpler, but under a held snapshot its dead versions make every write and read
--- walk them: 8,800 updates/s fell to 770 in our measurement, where appends stayed at 7,000 to 9,700.
+-- A single row that is updated would be simpler, but under a held snapshot its dead versions make
+-- every write and read walk them: 8,800 updates/s fell to 770 in our measurement, where appends
+-- stayed at 7,000 to 9,700.
 create table outbox.window (
     number        bigint      not null,
     step          integer     not null,
@@ -93,8 +98,8 @@ create table outbox.window_1 partition of outbox.window for values in (1);
 create table outbox.window_2 partition of outbox.window for values in (2);
 create table outbox.window_3 partition of outbox.window for values in (3);
 
--- The fence: one writer only can write the next row. Unique in the leaf is unique in the table, as the number chooses
--- the leaf; the parent cannot say so, since its partition key is an expression.
+-- The fence: one writer only can write the next row. Unique in the leaf is unique in the table, as
+-- the number chooses the leaf; the parent cannot say so, since its partition key is an expression.
 create unique index window_0_fence on outbox.window_0 (number, step);
 create unique index window_1_fence on outbox.window_1 (number, step);
 create unique index window_2_fence on outbox.window_2 (number, step);
@@ -104,7 +109,8 @@ create unique index window_3_fence on outbox.window_3 (number, step);
 insert into outbox.window (number, step, snapshot, closed, term) values (0, 0, '1:1:', true, 0);
 
 -- lease: who leads. One row; `term` rises by one with each leader. All times are this database's.
--- blocked_*: the event that the leader cannot publish, for `relay status`, which is another process.
+-- blocked_*: the event that the leader cannot publish, for `relay status`, which is another
+-- process.
 create table outbox.lease (
     one            boolean     primary key default true check (one),
     owner          text,
@@ -116,7 +122,8 @@ create table outbox.lease (
 ) with (fillfactor = 50);
 insert into outbox.lease default values;
 
--- epoch: a cluster and timeline that the relay has led on. Places (ce_sequence) are comparable inside one epoch only.
+-- epoch: a cluster and timeline that the relay has led on. Places (ce_sequence) are comparable
+-- inside one epoch only.
 create table outbox.epoch (
     id                uuid        primary key default gen_random_uuid(),
     system_identifier bigint      not null,
@@ -125,7 +132,8 @@ create table outbox.epoch (
     unique (system_identifier, timeline)
 );
 
--- parked: events that were set aside with a reason, as copies, so that the ring need not be kept for their sake.
+-- parked: events that were set aside with a reason, as copies, so that the ring need not be kept
+-- for their sake.
 create table outbox.parked (
     position  bigint      primary key,
     id        uuid        not null unique,

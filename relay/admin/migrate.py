@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 
 import psycopg
@@ -16,8 +15,12 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+from relay.errors import BadConfiguration, Unreachable
 
 VERSION_TABLE = "outbox_alembic_version"
 VERSION_TABLE_SCHEMA = "public"
@@ -33,9 +36,8 @@ def upgrade(url: str, revision: str = "head") -> None:
         revision: a revision id, or `head` for the newest.
 
     Raises:
-        alembic.util.CommandError: there is no such revision.
-        sqlalchemy.exc.OperationalError: unreachable, or a table lock was not free within 3 s;
-            nothing was changed.
+        BadConfiguration: there is no such revision.
+        Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
     with connect(url) as connection:
         command.upgrade(_config(connection), revision)
@@ -49,9 +51,8 @@ def downgrade(url: str, revision: str) -> None:
         revision: a revision id, or `base`.
 
     Raises:
-        alembic.util.CommandError: there is no such revision below the present one.
-        sqlalchemy.exc.OperationalError: unreachable, or a table lock was not free within 3 s;
-            nothing was changed.
+        BadConfiguration: there is no such revision below the present one.
+        Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
     with connect(url) as connection:
         command.downgrade(_config(connection), revision)
@@ -75,27 +76,18 @@ def head() -> str:
     return revision
 
 
-def sql_script(revision: str = "head") -> str:
-    """Return the SQL that brings an empty database to `revision`, to be applied by hand."""
-    config = _config()
-    config.output_buffer = StringIO()
-    command.upgrade(config, revision, sql=True)
-    return config.output_buffer.getvalue()
-
-
 def run_sql(file_name: str) -> None:
     """Execute one file of `migrations/sql`; called by a revision.
 
     The text goes to the server as it stands: in SQLAlchemy's `text()` every `::` and `%` would be
-        looked at.
+    looked at.
     """
     statements = (migrations_folder() / "sql" / file_name).read_text(encoding="utf-8")
     context = op.get_context()
     if context.as_sql:
         context.impl.static_output(statements)
     else:
-        connection = op.get_bind().execution_options(no_parameters=True)
-        connection.exec_driver_sql(statements)
+        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
 
 
 def migrations_folder() -> Path:
@@ -117,8 +109,15 @@ def connect(url: str) -> Iterator[Connection]:
         creator=lambda: psycopg.connect(address, application_name="outbox-migrate"),
         poolclass=NullPool,
     )
-    with engine.connect() as connection:
-        yield connection
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except CommandError as problem:
+        raise BadConfiguration(str(problem)) from problem
+    except OperationalError as problem:
+        # Only the kind: libpq's text may hold the connection string.
+        kind = type(problem.orig).__name__
+        raise Unreachable(f"database: {kind}; nothing was changed") from problem
 
 
 def _config(connection: Connection | None = None) -> Config:

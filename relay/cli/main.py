@@ -25,7 +25,8 @@ _COMMANDS = ("run", "status", "migrate", "demo", "bench")
 
 
 class _Relay(click.Group):
-    """Loads a command's module only when it is called: `status` needs no librdkafka, `run` no terminal graphics.
+    """Loads a command's module only when it is called: `status` needs no librdkafka, `run` no
+    terminal graphics.
 
     Prints our errors as a sentence, without a traceback, and ends with their exit code.
     """

@@ -1,14 +1,15 @@
 """Where the relay is: the newest entry of the log of windows, as a value.
 
-The log in the database is the only authority (`outbox.window`). It is never carried across a lost connection: after a
-crash of the database, transaction ids that were given out but not flushed are given out again, to other transactions,
-and a snapshot remembered here would take their events for seen.
+The log in the database is the only authority (`outbox.window`). It is never carried across a lost
+connection: after a crash of the database, transaction ids that were given out but not flushed are
+given out again, to other transactions, and a snapshot remembered here would take their events for
+seen.
 
-    number, step    the key of the newest row; whoever writes the next row wins it, a second writer collides
-    since (C)       everything that it sees is published
-    until (S)       the snapshot of window `number`; meaningful with C and last_position only, all three stored together
-    last_position   every event of the window up to here is published
-    closed          the whole window is, so the next C is this S
+    number, step    the key of the newest row; whoever writes the next row wins it, a second writer
+    collides since (C)       everything that it sees is published until (S)       the snapshot of
+    window `number`; meaningful with C and last_position only, all three stored together
+    last_position   every event of the window up to here is published closed          the whole
+    window is, so the next C is this S
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Cursor:
         return Window(self.since, self.until)
 
     def opened(self, until: Snapshot) -> Cursor:
-        """The entry that opens the next window, and thereby says that this one is published whole."""
+        """The entry that opens the next window, and thereby says that this one is published."""
         return Cursor(self.number + 1, 0, self.until, until)
 
     def advanced(self, position: int) -> Cursor:

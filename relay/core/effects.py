@@ -39,14 +39,20 @@ class Load(Effect):
 
 @dataclass(frozen=True, slots=True)
 class OpenNext(Effect):
-    """See what `cursor` does not see; if that is anything, store the window that holds it. Answer: Opened, NothingAhead."""
+    """See what `cursor` does not see; if that is anything, store the window that holds it.
+
+    Answer: Opened, NothingAhead.
+    """
 
     cursor: Cursor
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Effect):
-    """Read `page` of `window`; `ahead` will be asked for next and may be fetched meanwhile. Answer: PageRead."""
+    """Read `page` of `window`; `ahead` will be asked for next and may be fetched meanwhile.
+
+    Answer: PageRead.
+    """
 
     window: Window
     page: Page
@@ -55,7 +61,10 @@ class Read(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Send(Effect):
-    """Hand `rows` over in order, each with its place in window `number`. Answer: Acked, Doubtful or Refused."""
+    """Hand `rows` over in order, each with its place in window `number`. Answer.
+
+    Acked, Doubtful or Refused.
+    """
 
     rows: Rows
     number: int
@@ -79,7 +88,10 @@ class ReportBlocked(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Rest(Effect):
-    """Do nothing for so many seconds, or until asked to stop; `idle`: there is nothing to publish. Answer: Rested."""
+    """Do nothing for so many seconds, or until asked to stop; `idle`.
+
+    There is nothing to publish. Answer: Rested.
+    """
 
     seconds: float
     idle: bool = False

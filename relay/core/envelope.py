@@ -1,11 +1,13 @@
 """An event as a Kafka record: CloudEvents 1.0, Kafka protocol binding, binary mode.
 
-The key and the payload are the writer's bytes; what CloudEvents has to say stands in headers `ce_*`. Two of them are
-extensions. `ce_sequence` is the event's place, window number and position in fixed width, so that places compare as text;
-`ce_outboxepoch` names the cluster and timeline that the place belongs to. The window is stored before its first event is
-sent, so the place is the same on every attempt.
+The key and the payload are the writer's bytes; what CloudEvents has to say stands in headers
+`ce_*`. Two of them are extensions. `ce_sequence` is the event's place, window number and position
+in fixed width, so that places compare as text; `ce_outboxepoch` names the cluster and timeline that
+the place belongs to. The window is stored before its first event is sent, so the place is the same
+on every attempt.
 
-Sources: CloudEvents specification 1.0.2; its Kafka protocol binding, section 3.2; its extension "sequence".
+Sources: CloudEvents specification 1.0.2; its Kafka protocol binding, section 3.2; its extension
+"sequence".
 """
 
 from __future__ import annotations

@@ -29,9 +29,11 @@ __all__ = [
 ]
 
 Row = tuple[int, str, str, str | None, str, str, bytes | None, str, str | None]
-"""position, id, topic, key, type, content type, payload, time (RFC 3339), headers (JSON text, None when empty).
+"""position, id, topic, key, type, content type, payload, time (RFC 3339), headers (JSON text, None
+when empty).
 
-A plain tuple, as the driver makes it: at 300,000 events/s a class of our own would cost as much as reading the row."""
+A plain tuple, as the driver makes it: at 300,000 events/s a class of our own would cost as much as
+reading the row."""
 
 Rows = Sequence[Row]
 
@@ -58,7 +60,7 @@ class Elected(Input):
 
 @dataclass(frozen=True, slots=True)
 class Lost(Input):
-    """The lease, the connection to the database, or the race for the next entry of the log is lost."""
+    """The lease, the database, or the race for the next entry of the log is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,20 @@ class Acked(Input):
 
 @dataclass(frozen=True, slots=True)
 class Doubtful(Input):
-    """At least one event may or may not have arrived; the producer was thrown away, nothing of it arrives any more."""
+    """At least one event may or may not have arrived.
+
+    The producer was thrown away, nothing of it arrives any more.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused(Input):
-    """The broker will never take one of the events as things stand; the producer was thrown away."""
+    """The broker will never take one of the events as things stand.
+
+    The producer was thrown away.
+    """
 
     reason: str
 

@@ -1,16 +1,19 @@
 """The lease: who leads, and for how long its holder may believe it.
 
-The row in the database decides who leads (`outbox.lease`, by the database's clock). The holder's own clock only decides
-when to *stop* believing it, and it must do so before another relay can be granted the lease:
+The row in the database decides who leads (`outbox.lease`, by the database's clock). The holder's
+own clock only decides when to *stop* believing it, and it must do so before another relay can be
+granted the lease:
 
     trusted until  =  monotonic time when the request was SENT  +  TTL  -  margin
 
-From the sending, not from the reply: the database counted its TTL from some moment after the request left here, so a
-renewal that succeeds after four slow seconds must not lengthen the trust by those four seconds. Monotonic, because the
-wall clock of this machine may jump. The margin covers what the two clocks drift apart within one TTL.
+From the sending, not from the reply: the database counted its TTL from some moment after the
+request left here, so a renewal that succeeds after four slow seconds must not lengthen the trust by
+those four seconds. Monotonic, because the wall clock of this machine may jump. The margin covers
+what the two clocks drift apart within one TTL.
 
-Each grant to a new owner raises the term by one; every entry in the log of windows names the term it was written under,
-so what a former holder still writes is refused by the database, however long it slept.
+Each grant to a new owner raises the term by one; every entry in the log of windows names the term
+it was written under, so what a former holder still writes is refused by the database, however long
+it slept.
 """
 
 from __future__ import annotations
@@ -46,18 +49,24 @@ if LEASE_TTL_S <= RENEW_EVERY_S + REQUEST_TIMEOUT_S + TRUST_MARGIN_S:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A term that was granted, and how long it may be trusted without another word from the database."""
+    """A term that was granted, and how long it may be trusted without another word from the
+    database.
+    """
 
     term: int
     trusted_until_s: float
 
     @classmethod
     def granted(cls, term: int, asked_at_s: float) -> Lease:
-        """The lease as of a request that was sent at `asked_at_s` (monotonic seconds) and succeeded."""
+        """The lease as of a request that was sent at `asked_at_s` (monotonic seconds) and
+        succeeded.
+        """
         return cls(term, asked_at_s + LEASE_TTL_S - TRUST_MARGIN_S)
 
     def renewed(self, asked_at_s: float) -> Lease:
-        """The same term after a renewal that was sent at `asked_at_s` and succeeded, however long it took."""
+        """The same term after a renewal that was sent at `asked_at_s` and succeeded, however long
+        it took.
+        """
         return Lease.granted(self.term, asked_at_s)
 
     def trusted(self, now_s: float) -> bool:

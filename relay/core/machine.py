@@ -1,22 +1,35 @@
-"""The relay as a table: in which state it is, what it may be told there, and what it wants done next.
+"""The relay as a table: its states, what it may be told in each, and what it then wants done.
 
-One relay does one thing at a time, so each step answers with exactly one effect, and the shell answers that effect with
-exactly one input. A step is made once a page or once a look, never once an event.
+One relay does one thing at a time, so each step answers with exactly one effect, and the shell
+answers that effect with exactly one input. A step is made once a page or once a look, never once an
+event.
 
-    STANDBY --Elected--> LOADING --Loaded--> LOOKING  or, into a window that was left open, READING
-    LOOKING --Opened--> READING --PageRead--> SENDING --Acked--> SAVING --Saved--> READING ... LOOKING
-    LOOKING --NothingAhead--> CLOSING --Saved--> RESTING --Rested--> LOOKING
-    SENDING --Doubtful--> RETRYING --Rested--> SENDING the same events again
-    SENDING --Refused--> SENDING them one by one --Refused--> REPORTING --Reported--> RETRYING
-    any --Lost--> STANDBY: the cursor is forgotten, it is read anew from the database
+    STANDBY    Elected       LOADING
+    LOADING    Loaded        READING a window that was left open, else LOOKING
+    LOOKING    Opened        READING
+    LOOKING    NothingAhead  CLOSING, or RESTING if the window is closed already
+    READING    PageRead      SENDING
+    SENDING    Acked         SAVING when more of the window is to come, else LOOKING
+    SENDING    Doubtful      RETRYING
+    SENDING    Refused       SENDING one by one, then REPORTING
+    SAVING     Saved         READING, SENDING or LOOKING
+    REPORTING  Reported      RETRYING
+    RETRYING   Rested        SENDING the same events again
+    CLOSING    Saved         RESTING
+    RESTING    Rested        LOOKING
+    any        Lost          STANDBY: the cursor is forgotten, and read anew from the database
+
+Once asked to stop, the relay starts nothing new, stores what was acknowledged, and is STOPPED.
 
 What is authoritative: the log of windows in the database, nothing here. Invariants:
-  - An event is sent only from a window that is stored (LOOKING answers Opened only once the entry is committed), so it
-    has the same place on every attempt and cannot vanish in a crash of the database.
-  - The cursor advances only past events that were acknowledged (SAVING and LOOKING are entered from Acked alone).
-  - After any failure to send, the same events are sent again from the first that is not known to be acknowledged;
-    nothing is skipped. An event that the broker refuses is thus waited at, with its reason reported: those before it
-    are published, those behind it are not, and it goes out by itself once the broker takes it.
+  - An event is sent only from a window that is stored (Opened comes after the commit), so it has
+    the same place on every attempt, and no crash of the database can take it back.
+  - The cursor advances only past events that were acknowledged: SAVING, CLOSING and LOOKING are
+    entered only when nothing that was read is unacknowledged, but for what SAVING leaves out.
+  - After any failure the same events are sent again from the first that is not known to be
+    acknowledged; nothing is skipped. An event that the broker refuses is thus waited at, with its
+    reason reported: those before it are published, those behind it are not, and it goes out by
+    itself once the broker takes it.
 """
 
 from __future__ import annotations
@@ -86,7 +99,9 @@ Step = tuple[Relay, do.Effect]
 
 
 def step(relay: Relay, given: told.Input, moment: Moment) -> Step:
-    """What the relay becomes and wants done next; raises IllegalTransition, changing nothing, if it cannot be told that.
+    """What the relay becomes, and what it wants done next.
+
+    Raises IllegalTransition, changing nothing, if it cannot be told that in its state.
 
     `Lost` may come at any time, everything else only where the table has it.
     """
@@ -154,7 +169,10 @@ def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
 
 
 def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
-    """Find the event the broker will not take by sending one at a time; only then is it known which one it is."""
+    """Find the event the broker will not take by sending one at a time.
+
+    Only then is it known which one it is.
+    """
     if not relay.one_by_one and len(relay.rows) > 1:
         return _send(replace(relay, one_by_one=True))
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)

@@ -1,8 +1,8 @@
 """`pg_snapshot` as a value: which transactions had ended when it was taken.
 
-The text form is PostgreSQL's own, `xmin:xmax:xip,xip,...` (documentation, "Transaction ID and Snapshot Information
-Functions"). Every id below xmin had ended; none at or above xmax had; between them, those listed in xip had not.
-Ids are top-level transaction ids of 64 bits, so they never wrap.
+The text form is PostgreSQL's own, `xmin:xmax:xip,xip,...` (documentation, "Transaction ID and
+Snapshot Information Functions"). Every id below xmin had ended; none at or above xmax had; between
+them, those listed in xip had not. Ids are top-level transaction ids of 64 bits, so they never wrap.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class Snapshot:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.xip)))}"
 
     def sees(self, txid: int) -> bool:
-        """Whether transaction `txid` had ended; a rolled back one counts as ended, and left no row to read."""
+        """Whether transaction `txid` had ended.
+
+        A rolled back one counts as ended, and left no row to read.
+        """
         return txid < self.xmin or (txid < self.xmax and txid not in self.xip)
 
     def _check(self) -> None:

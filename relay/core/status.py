@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 __all__ = ["PENDING_COUNTED_MAX", "Blocked", "Status"]
 
 PENDING_COUNTED_MAX = 1_000_000
-"""Pending events are counted up to here; beyond it, `pending_is_at_least` says that there are more."""
+"""Pending events are counted up to here.
+
+Beyond it, `pending_is_at_least` says that there are more.
+"""
 
 
 @dataclass(frozen=True, slots=True)

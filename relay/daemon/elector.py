@@ -1,7 +1,8 @@
 """Keeps the lease in a thread of its own, and says when trust in it ends.
 
-A renewal must not wait behind a slow page or a slow broker, so it has its own thread and its own connection. It can still
-be slow itself; then `trusted` turns false by the clock, without any word from here.
+A renewal must not wait behind a slow page or a slow broker, so it has its own thread and its own
+connection. It can still be slow itself; then `trusted` turns false by the clock, without any word
+from here.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Elector:
         with self._changed:
             self._changed.wait_for(self._trusted_lease, timeout_s)
             lease = self._trusted_lease()
-            return lease and lease.term
+            return None if lease is None else lease.term
 
     def trusted(self, term: int) -> bool:
         """Whether this relay may still act as the leader of `term`."""

@@ -1,18 +1,19 @@
 """The publishing loop: performs what the machine wants, and tells it what came of it.
 
-It decides nothing. What it adds to the machine is the world: that the lease may end between two steps, and that the
-database may be lost in any of them. Either way the machine is told `Lost`, and the cursor is read anew.
+It decides nothing. What it adds to the machine is the world: that the lease may end between two
+steps, and that the database may be lost in any of them. Either way the machine is told `Lost`, and
+the cursor is read anew.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NoReturn
 
 from coordinator.failpoints import hit
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.cursor import Cursor
 from relay.core.machine import Moment, Relay, step
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.readahead import ReadAhead
@@ -46,10 +47,12 @@ class Pump:
         self._drain_until_s: float | None = None
 
     def run(self, until_drained: bool = False) -> bool:
-        """Publish until asked to stop, or, with `until_drained`, until nothing is pending; whether it was drained.
+        """Publish until asked to stop, or, with `until_drained`, until nothing is pending; whether
+        it was drained.
 
-        Raises Unreachable when the database is lost, Fenced when the term is over, and returns False at once when the
-        lease is not trusted any more. Nothing is left queued in the client in any case.
+        Raises Unreachable when the database is lost, Fenced when the term is over, and returns
+        False at once when the lease is not trusted any more. Nothing is left queued in the client
+        in any case.
         """
         relay, effect = step(Relay(), told.Elected(), self._moment())
         try:
@@ -85,9 +88,9 @@ class Pump:
                 rest(seconds, unless=self._stopping)
                 return told.Rested()
             case _:
-                _unknown(effect)
+                raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
 
-    def _open(self, cursor: told.Cursor) -> told.Input:
+    def _open(self, cursor: Cursor) -> told.Input:
         hit("relay.before_look")
         opened = self._store.open_next(cursor)
         if isinstance(opened, told.Opened):
@@ -101,7 +104,7 @@ class Pump:
             hit("relay.page_acked")
         return outcome
 
-    def _save(self, cursor: told.Cursor, unblocks: bool) -> told.Input:
+    def _save(self, cursor: Cursor, unblocks: bool) -> told.Input:
         saved = self._store.save(cursor, unblocks=unblocks)
         hit("relay.window_closed" if cursor.closed else "relay.progress_stored")
         return saved
@@ -113,7 +116,3 @@ class Pump:
         if self._drain_until_s is None:
             self._drain_until_s = monotonic_s() + self._drain_limit_s
         return self._trusted() and monotonic_s() < self._drain_until_s
-
-
-def _unknown(effect: do.Effect) -> NoReturn:
-    raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")

@@ -1,7 +1,8 @@
 """The next page is read while the present one is sent.
 
-Two pages exist at a time: the one being sent, and at most one that waits. Reading is half of the work, and the database
-does it in a process of its own; alone, this overlap was worth 240,000 -> 300,000 events/s in a prototype.
+Two pages exist at a time: the one being sent, and at most one that waits. Reading is half of the
+work, and the database does it in a process of its own; alone, this overlap was worth 240,000 ->
+300,000 events/s in a prototype.
 """
 
 from __future__ import annotations

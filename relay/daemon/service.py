@@ -34,7 +34,10 @@ STANDBY_LOOK_S = 0.5
 
 
 class Service:
-    """One relay process. Holds three connections to the database while it leads, one while it stands by."""
+    """One relay process.
+
+    Holds three connections to the database while it leads, one while it stands by.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,8 @@ class Service:
     def run(self, until_drained: bool) -> None:
         """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
 
-        Raises SchemaMismatch or UnsafeDatabase, which a restart will not heal. Everything else is waited out.
+        Raises SchemaMismatch or UnsafeDatabase, which a restart will not heal. Everything else is
+        waited out.
         """
         if not self._database_ready():
             return
@@ -73,7 +77,10 @@ class Service:
             log.info("stopped", owner=self._owner)
 
     def _database_ready(self) -> bool:
-        """Wait until the database answers, and see that its schema is the right one; False if asked to stop."""
+        """Wait until the database answers, and see that its schema is the right one.
+
+        False if asked to stop.
+        """
         while not self._stopping.is_set():
             try:
                 with closing(connect(self._url, "check")) as connection:

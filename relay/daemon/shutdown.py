@@ -1,4 +1,7 @@
-"""Stopping: the first signal lets what is in flight finish, the second does not, and neither takes for ever."""
+"""Stopping.
+
+The first signal lets what is in flight finish, the second does not, and neither takes for ever.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,19 @@ DRAIN_LIMIT_S = 10.0
 """How long a stop waits for the broker's acknowledgements."""
 
 HARD_LIMIT_S = DRAIN_LIMIT_S + 1.5
-"""After this the process ends wherever it hangs (a frozen database). What was in flight is sent again by the next."""
+"""After this the process ends wherever it hangs (a frozen database).
+
+What was in flight is sent again by the next.
+"""
 
 EX_TEMPFAIL = 75
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; a second signal, or the hard limit, ends the process at once."""
+    """An event that SIGTERM and SIGINT set.
+
+    A second signal, or the hard limit, ends the process at once.
+    """
     stopping = threading.Event()
 
     def stop(number: int, _: FrameType | None) -> None:

@@ -1,7 +1,8 @@
 """What a broker's answer means for the event it was given to: one table.
 
-Everything that is not listed is in doubt: the event may have arrived or may still arrive, or the trouble passes. That is
-the safe reading, since a doubtful event is sent again, with the same id, before anything behind it.
+Everything that is not listed is in doubt: the event may have arrived or may still arrive, or the
+trouble passes. That is the safe reading, since a doubtful event is sent again, with the same id,
+before anything behind it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ _REFUSALS = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist; it is not created by accident",
     KafkaError._UNKNOWN_TOPIC: "the topic does not exist; it is not created by accident",
     KafkaError._UNKNOWN_PARTITION: "the partition does not exist",
-    KafkaError.INVALID_RECORD: "the broker holds the record for invalid (a compacted topic needs a key)",
+    KafkaError.INVALID_RECORD: "invalid to the broker (a compacted topic needs a key)",
     KafkaError.POLICY_VIOLATION: "a policy of the broker forbids it",
 }
 
 
 def refusal(error: KafkaError) -> str | None:
-    """Why the broker will not take the event as things stand, or None when the outcome is only in doubt."""
+    """Why the broker will not take the event as things stand, or None when the outcome is only in
+    doubt.
+    """
     return _REFUSALS.get(error.code())

@@ -11,10 +11,12 @@ __all__ = ["REFUSED", "faults", "producer_properties"]
 _FIXED: Mapping[str, str | int | bool] = {
     "acks": "all",
     "enable.idempotence": True,
-    # A batch that fails for good must not be overtaken by the next one: 2,3,1 in the log cannot be repaired.
+    # A batch that fails for good must not be overtaken by the next one: 2,3,1 in the log cannot be
+    # repaired.
     "enable.gapless.guarantee": True,
     "partitioner": "murmur2_random",
-    # A delivery that timed out may still arrive, after the events behind it. So none times out by itself.
+    # A delivery that timed out may still arrive, after the events behind it. So none times out by
+    # itself.
     "message.timeout.ms": 0,
     "message.send.max.retries": 2147483647,
     # Successes are counted by flush(); a callback for each would halve the rate.
@@ -35,9 +37,11 @@ _OURS: Mapping[str, str | int | bool] = {
     "log_level": 0,
 }
 
+_ACKS = "it is always all: an event that only the leader of a partition has can be lost"
+
 REFUSED: Mapping[str, str] = {
-    "acks": "it is always all: an event that only the leader of a partition has can be lost",
-    "request.required.acks": "it is always all: an event that only the leader of a partition has can be lost",
+    "acks": _ACKS,
+    "request.required.acks": _ACKS,
     "enable.idempotence": "it is always on: without it a retry reorders and repeats events",
     "enable.gapless.guarantee": "it is always on: an event must not overtake one that failed",
     "partitioner": "it is always murmur2_random, so that keys go where the Java client puts them",
@@ -56,12 +60,18 @@ REFUSED: Mapping[str, str] = {
 def producer_properties(
     bootstrap_servers: str, properties: Mapping[str, str]
 ) -> dict[str, str | int | bool]:
-    """What librdkafka is configured with; `properties` are the user's, checked by `faults` before."""
+    """What librdkafka is configured with.
+
+    `properties` are the user's, checked by `faults` before.
+    """
     return {**_OURS, **properties, **_FIXED, "bootstrap.servers": bootstrap_servers}
 
 
 def faults(properties: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with the user's properties, by name: refused ones, and what librdkafka does not know or take."""
+    """What is wrong with the user's properties, by name.
+
+    Refused ones, and what librdkafka does not know or take.
+    """
     found = {name: REFUSED[name] for name in properties if name in REFUSED}
     remaining = {name: value for name, value in properties.items() if name not in found}
     while problem := _first_fault(remaining):
@@ -72,7 +82,10 @@ def faults(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first_fault(properties: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first property that librdkafka will not take. Its message can quote the value, so that is cut out."""
+    """The first property that librdkafka will not take.
+
+    Its message can quote the value, so that is cut out.
+    """
     try:
         Producer(producer_properties("", properties))
     except KafkaException as problem:

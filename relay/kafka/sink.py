@@ -1,9 +1,10 @@
 """Events to Kafka: an idempotent producer, a page at a time, flushed before the next.
 
-The idempotent producer and the gapless guarantee together mean that of one attempt each partition receives a prefix:
-what fails stops everything behind it. After any failure the producer is thrown away with all that it still holds, and
-the same events are sent again by a new one from the first; what had arrived is a duplicate with the same id, and never
-comes between events that arrive for the first time.
+The idempotent producer and the gapless guarantee together mean that of one attempt each partition
+receives a prefix:
+what fails stops everything behind it. After any failure the producer is thrown away with all that
+it still holds, and the same events are sent again by a new one from the first; what had arrived is
+a duplicate with the same id, and never comes between events that arrive for the first time.
 """
 
 from __future__ import annotations

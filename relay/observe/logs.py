@@ -1,4 +1,7 @@
-"""The log: one JSON object a line, or coloured text on a terminal. Never a payload, never a key, never a secret."""
+"""The log: one JSON object a line, or coloured text on a terminal.
+
+Never a payload, never a key, never a secret.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def configure() -> None:
-    """Write to standard error; control characters in values are escaped by JSON, or by repr on a terminal."""
+    """Write to standard error.
+
+    Control characters in values are escaped by JSON, or by repr on a terminal.
+    """
     for_people = sys.stderr.isatty()
     structlog.configure(
         processors=[

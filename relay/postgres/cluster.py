@@ -1,4 +1,7 @@
-"""Is this a database to publish from: the right schema, a primary, the same cluster as before, nothing tampered with."""
+"""Is this a database to publish from.
+
+The right schema, a primary, the same cluster as before, nothing tampered with.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ _SQL = sql.load("cluster")
 
 
 def check_schema(connection: Connection) -> None:
-    """Raises SchemaMismatch, with the command that mends it, unless the schema is of SCHEMA_VERSION."""
+    """Raises SchemaMismatch, with the command that mends it, unless the schema is of
+    SCHEMA_VERSION.
+    """
     with translated_errors():
         row = connection.execute(_SQL["cluster_schema"]).fetchone()
         if row is None or row[0] is None:
@@ -32,7 +37,9 @@ def check_schema(connection: Connection) -> None:
 
 
 def refuse_hazards(connection: Connection) -> None:
-    """Raises UnsafeDatabase with a line for each change that would let the cursor miss or reorder events."""
+    """Raises UnsafeDatabase with a line for each change that would let the cursor miss or reorder
+    events.
+    """
     with translated_errors():
         hazards = [str(row[0]) for row in connection.execute(_SQL["cluster_hazards"])]
     if hazards:
@@ -42,10 +49,12 @@ def refuse_hazards(connection: Connection) -> None:
 def enter_epoch(connection: Connection) -> str:
     """The id of the present cluster and timeline, made when they are led on for the first time.
 
-    After a promotion the timeline is new and numbers of windows are used again, so places must not be compared with
-    earlier ones; the cursor itself stays valid, as it was replicated with the events. In a database that was restored
-    from a dump it is not: its transaction ids are another cluster's. Publishing then needs a decision that this version
-    cannot make, so it raises UnsafeDatabase. A standby raises Unreachable: it may be promoted.
+    After a promotion the timeline is new and numbers of windows are used again, so places must not
+    be compared with earlier ones; the cursor itself stays valid, as it was replicated with the
+    events. In a database that was restored
+    from a dump it is not: its transaction ids are another cluster's. Publishing then needs a
+    decision that this version cannot make, so it raises UnsafeDatabase. A standby raises
+    Unreachable: it may be promoted.
     """
     with translated_errors():
         standby, system, timeline = _identity(connection)
@@ -55,8 +64,9 @@ def enter_epoch(connection: Connection) -> str:
         epochs = connection.execute(_SQL["cluster_epochs"]).fetchall()
     if foreign := sorted({str(row[1]) for row in epochs if row[1] != system}):
         raise UnsafeDatabase(
-            f"this is cluster {system}, and the cursor in it belongs to cluster {', '.join(foreign)} (a restored dump, "
-            "or pg_upgrade): its transaction ids mean nothing here. Nothing was published and nothing is lost"
+            f"this is cluster {system}, and the cursor in it is of cluster {', '.join(foreign)} "
+            "(a restored dump, or pg_upgrade): its transaction ids mean nothing here. "
+            "Nothing was published and nothing is lost"
         )
     return next(str(row[0]) for row in epochs if row[2] == timeline)
 

@@ -17,7 +17,10 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 CONNECT_TIMEOUT_S = 3
 SILENCE_MAX_MS = 10_000
-"""A peer that acknowledges nothing for so long is taken for gone: a black hole is noticed within 15 s."""
+"""A peer that acknowledges nothing for so long is taken for gone.
+
+A black hole is noticed within 15 s.
+"""
 
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s]*(?=@)")
 _PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)")
@@ -26,8 +29,8 @@ _PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)
 def connect(url: str, purpose: str) -> Connection:
     """A connection in autocommit, named `relay <purpose>` in pg_stat_activity; raises Unreachable.
 
-    No statement is prepared on the server, and no setting is made for the session: both would be lost or leak behind
-    a pooler in transaction mode.
+    No statement is prepared on the server, and no setting is made for the session: both would be
+    lost or leak behind a pooler in transaction mode.
     """
     with translated_errors(url):
         return psycopg.connect(
@@ -45,7 +48,10 @@ def connect(url: str, purpose: str) -> Connection:
 
 @contextmanager
 def translated_errors(url: str = "") -> Iterator[None]:
-    """Turn the driver's errors into ours: a lost or refused connection, a missing schema. Others are bugs and pass."""
+    """Turn the driver's errors into ours: a lost or refused connection, a missing schema.
+
+    Others are bugs and pass.
+    """
     try:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as problem:

@@ -1,9 +1,10 @@
-"""The log of windows in PostgreSQL. Each entry is one synchronous commit: it advances the cursor, makes what it covers
-durable, and fences, all at once.
+"""The log of windows in PostgreSQL. Each entry is one synchronous commit: it advances the cursor,
+makes what it covers durable, and fences, all at once.
 
-Durable: what a snapshot shows need not be flushed yet (`synchronous_commit=off`, or the instant before the flush).
-Published and then lost in a crash, such an event would be a phantom. Those transactions had written their commit records
-before S was taken, so a later commit that waits for its own flush has waited for theirs.
+Durable: what a snapshot shows need not be flushed yet (`synchronous_commit=off`, or the instant
+before the flush). Published and then lost in a crash, such an event would be a phantom. Those
+transactions had written their commit records before S was taken, so a later commit that waits for
+its own flush has waited for theirs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _WINDOW = sql.load("window")
 
 
 def read_cursor(connection: Connection) -> Cursor:
-    """The newest entry of the log; raises SchemaMismatch when the log is empty, which no relay ever makes it."""
+    """The newest entry of the log.
+
+    Raises SchemaMismatch when the log is empty, which no relay ever makes it.
+    """
     row = connection.execute(_CURSOR["cursor_newest"]).fetchone()
     if row is None:
         raise SchemaMismatch("the log of windows is empty: restore it, or migrate a new database")

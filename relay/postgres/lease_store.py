@@ -12,7 +12,10 @@ _SQL = sql.load("lease")
 
 
 class PostgresLeaseStore:
-    """See LeaseStore. On a connection of its own, so that no page and no commit delays a renewal."""
+    """See LeaseStore.
+
+    On a connection of its own, so that no page and no commit delays a renewal.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -21,7 +24,7 @@ class PostgresLeaseStore:
     def acquire(self, owner: str) -> int | None:
         """See LeaseStore.acquire."""
         row = self._run("lease_acquire", {"owner": owner, "ttl_s": LEASE_TTL_S})
-        return row and int(str(row[0]))
+        return None if row is None else int(str(row[0]))
 
     def renew(self, owner: str, term: int) -> bool:
         """See LeaseStore.renew."""
@@ -33,7 +36,10 @@ class PostgresLeaseStore:
         self._run("lease_release", {"owner": owner})
 
     def close(self) -> None:
-        """Give the connection back; safe to call from another thread, a request on it then fails."""
+        """Give the connection back.
+
+        Safe to call from another thread, a request on it then fails.
+        """
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -19,7 +19,8 @@ _SQL = sql.load("window")
 def pinned_transaction(connection: Connection) -> Iterator[None]:
     """A transaction whose plans and durability do not depend on the server's settings.
 
-    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT with the last one.
+    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT
+    with the last one.
     """
     with connection.pipeline(), connection.transaction():
         connection.execute(_SQL["window_session"])
@@ -27,7 +28,10 @@ def pinned_transaction(connection: Connection) -> Iterator[None]:
 
 
 def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]:
-    """The pages in which the events of `window` beyond position `after` lie; none when there are none."""
+    """The pages in which the events of `window` beyond position `after` lie.
+
+    None when there are none.
+    """
     ranges = window.ranges()
     if not ranges:
         return ()
@@ -40,18 +44,19 @@ def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]
 
 
 def xid_arrays(ranges: list[tuple[int, int]]) -> tuple[str, str]:
-    """Ranges of transaction ids as two array literals. As text: the driver would bind small ids as smallint, which
-    cannot become xid8."""
+    """Ranges of transaction ids as two array literals. As text: the driver would bind small ids as
+    smallint, which cannot become xid8."""
     lows = ",".join(str(low) for low, _ in ranges)
     highs = ",".join(str(high) for _, high in ranges)
     return f"{{{lows}}}", f"{{{highs}}}"
 
 
 class PageReader:
-    """Pages of stored windows, on a connection of its own, so that one is read while another is sent.
+    """Pages of stored windows, on a connection of its own, so that one is read while another is
+    sent.
 
-    A connection that came back after a crash may be used here: C and S are durable, so the ids below them are not
-    given out again, and the same rows are read.
+    A connection that came back after a crash may be used here: C and S are durable, so the ids
+    below them are not given out again, and the same rows are read.
     """
 
     def __init__(self, url: str) -> None:

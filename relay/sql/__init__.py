@@ -1,8 +1,8 @@
 """The relay's SQL, one file a concern, loaded as named statements.
 
-A statement begins at a header comment `-- name: what it does`; the header goes on with the index and the lock that it
-takes and the guarantee it stands for. It ends before the next header. Values are bound by name; there is nothing to fill
-in, so there is nothing to quote.
+A statement begins at a header comment `-- name: what it does`; the header goes on with the index
+and the lock that it takes and the guarantee it stands for. It ends before the next header. Values
+are bound by name; there is nothing to fill in, so there is nothing to quote.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
-from typing import LiteralString, cast
+from typing import LiteralString
 
 __all__ = ["load"]
 
@@ -19,18 +19,18 @@ _HEADER = re.compile(r"^-- ([a-z_]+): ", re.MULTILINE)
 
 
 def load(concern: str) -> Mapping[str, LiteralString]:
-    """The statements of `relay/sql/<concern>.sql` by name; FileNotFoundError if there is no such file."""
+    """The statements of `relay/sql/<concern>.sql` by name.
+
+    FileNotFoundError if there is no such file.
+    """
     text = resources.files(__name__).joinpath(f"{concern}.sql").read_text(encoding="utf-8")
     pieces = _HEADER.split(text)[1:]
     return MappingProxyType(
-        {
-            name: cast(LiteralString, _statement(body))
-            for name, body in zip(pieces[::2], pieces[1::2], strict=True)
-        }
+        {name: _statement(body) for name, body in zip(pieces[::2], pieces[1::2], strict=True)}
     )
 
 
-def _statement(body: str) -> str:
+def _statement(body: str) -> LiteralString:
     """The text without its comments: the first line is the rest of the header."""
     lines = body.splitlines()[1:]
     return "\n".join(line for line in lines if not line.startswith("--")).strip()

@@ -1,7 +1,7 @@
 -- cluster_identity: which cluster this is, on which timeline, and whether it may be published from.
 -- Index: none.    Lock: none.
--- Trap: pg_control_checkpoint() shows the old timeline until the first checkpoint after a promotion; the name of the
--- present WAL file does not. It cannot be asked on a standby.
+-- Trap: pg_control_checkpoint() shows the old timeline until the first checkpoint after a
+-- promotion; the name of the present WAL file does not. It cannot be asked on a standby.
 select pg_is_in_recovery(),
        (select system_identifier from pg_control_system()),
        case when not pg_is_in_recovery()
@@ -24,10 +24,11 @@ select case when to_regclass('outbox.event') is null then null else to_regclass(
 -- Index: none (one row).    Lock: none.
 select version_num from public.outbox_alembic_version;
 
--- cluster_hazards: what was changed about the table of events that would let the cursor miss or reorder them.
+-- cluster_hazards: what was changed about the table of events that would let the cursor miss or
+-- reorder them.
 -- Index: the catalogs'.    Lock: none.
--- Guarantee: positions come from a sequence of cache 1 that does not cycle, txids from their default, and nobody but the
--- owner can write either, in the table or in a leaf.
+-- Guarantee: positions come from a sequence of cache 1 that does not cycle, txids from their
+-- default, and nobody but the owner can write either, in the table or in a leaf.
 select 'sequence outbox.event_position has cache ' || seqcache
        || ', it must be 1: ALTER SEQUENCE outbox.event_position CACHE 1'
 from pg_sequence where seqrelid = 'outbox.event_position'::regclass and seqcache <> 1

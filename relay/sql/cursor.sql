@@ -1,17 +1,20 @@
--- cursor_newest: the newest entry of the log of windows, with the snapshots before and of its window.
+-- cursor_newest: the newest entry of the log of windows, with the snapshots before and of its
+-- window.
 -- Index: window_n_fence of each of the four leaves, one probe each.    Lock: none.
--- Guarantee: read from the log itself after every lost connection; nothing that was remembered is used.
+-- Guarantee: read from the log itself after every lost connection; nothing that was remembered is
+-- used.
 select newest.number, newest.step, since.snapshot::text, opened.snapshot::text, newest.last_position, newest.closed
 from (select number, step, last_position, closed
       from outbox.window order by number desc, step desc limit 1) newest
 join outbox.window opened on opened.number = newest.number and opened.step = 0
 left join outbox.window since on since.number = newest.number - 1 and since.step = 0;
 
--- cursor_append: the next entry; it opens a window (step 0, with its snapshot), advances inside it, or closes it.
+-- cursor_append: the next entry; it opens a window (step 0, with its snapshot), advances inside it,
+-- or closes it.
 -- Index: window_n_fence (unique).    Lock: the new row's; none of a writer's.
--- Guarantee: 0 rows when the term is over; a unique violation when another relay wrote this entry first. Either way the
--- caller steps down. A takeover between this statement's snapshot and its commit is caught by the unique index: the new
--- leader's next entry has the same key.
+-- Guarantee: 0 rows when the term is over; a unique violation when another relay wrote this entry
+-- first. Either way the caller steps down. A takeover between this statement's snapshot and its
+-- commit is caught by the unique index: the new leader's next entry has the same key.
 insert into outbox.window (number, step, snapshot, last_position, closed, term)
 select %(number)s, %(step)s, %(snapshot)s::text::pg_snapshot, %(last_position)s, %(closed)s, lease.term
 from outbox.lease where lease.term = %(term)s

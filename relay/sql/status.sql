@@ -4,9 +4,11 @@ select case when expires_at > clock_timestamp() then owner end, term, blocked_ev
        extract(epoch from clock_timestamp() - blocked_since)::float8
 from outbox.lease;
 
--- status_pending: how many committed events are not yet published, counted up to a limit, and the age of the oldest.
+-- status_pending: how many committed events are not yet published, counted up to a limit, and the
+-- age of the oldest.
 -- Index: event_txid_idx, one range scan for each range of ids and leaf.    Lock: none.
--- The ranges are the open window's beyond last_position, and all that is visible and in no window yet.
+-- The ranges are the open window's beyond last_position, and all that is visible and in no window
+-- yet.
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8
 from (select e.created_at
       from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[], %(after)s::bigint[]) as r (low, high, after)

@@ -32,6 +32,15 @@ _SEEDED = {
     "relay/demo/": "a seeded dice: the work of the run runner",
     "relay/bench/": "a seeded dice: payloads",
 }
+_READERS = {
+    "relay/config.py": "the relay's one reader",
+    "coordinator/runs/factory.py": "the coordinator's one reader",
+}
+# All of them draw from one hidden state: nobody can replay what they did.
+_MODULE_LEVEL_CHANCE = (
+    *("choice", "choices", "gauss", "randbytes", "randint", "random", "randrange", "sample"),
+    *("seed", "shuffle", "triangular", "uniform", "SystemRandom"),
+)
 
 BANNED = (
     Banned("time.time", "the database's now(), or time.monotonic for a span", _CLOCK),
@@ -43,8 +52,7 @@ BANNED = (
     Banned("random.Random", "chance comes in as an argument", _SEEDED),
     *(
         Banned(f"random.{name}", "a seeded random.Random that comes in as an argument")
-        for name in ("choice", "choices", "gauss", "randbytes", "randint", "random", "randrange")
-        + ("sample", "seed", "shuffle", "triangular", "uniform", "SystemRandom")
+        for name in _MODULE_LEVEL_CHANCE
     ),
     *(
         Banned(f"datetime.datetime.{name}", "the database's now()")
@@ -52,13 +60,7 @@ BANNED = (
     ),
     Banned("datetime.date.today", "the database's now()"),
     *(
-        Banned(name, "relay.config, which alone reads the environment", _CHILDREN | _READERS)
-        for _READERS in (
-            {
-                "relay/config.py": "the relay's one reader",
-                "coordinator/runs/factory.py": "the coordinator's one reader",
-            },
-        )
+        Banned(name, "relay.config, which alone reads the environment", _READERS | _CHILDREN)
         for name in ("os.environ", "os.environb", "os.getenv", "os.putenv")
     ),
     Banned(

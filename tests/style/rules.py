@@ -7,6 +7,7 @@ that looks alike and does not (`test_house_rules.py` tries both).
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,14 +92,15 @@ def project() -> Project:
 
 
 def _paths() -> Iterable[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+    git = shutil.which("git")
+    listed = git and subprocess.run(
+        [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    if listed.returncode == 0:
+    if listed and listed.returncode == 0:
         return [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
     return [path.relative_to(ROOT).as_posix() for path in _walk(ROOT)]
 

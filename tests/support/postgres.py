@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Final
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL
 
 from relay.demo.embedded_postgres import EmbeddedPostgres, find_binaries
 from tests.support.containers import POSTGRES_IMAGE, engine_missing_reason, postgres_container
@@ -43,18 +43,14 @@ class Postgres:
 
     def url(self, dbname: str = "postgres") -> str:
         """Where the superuser finds the database `dbname`, as postgresql://..."""
+        # Not by SQLAlchemy's URL: it writes a blank as "+", which libpq takes as it stands.
         parts = {name: str(value) for name, value in self._parts.items() if value is not None}
+        user, password = quote(parts.pop("user", ""), ""), quote(parts.pop("password", ""), "")
+        host, port = quote(parts.pop("host", ""), ""), parts.pop("port", "5432")
         parts.pop("dbname", None)
-        url = URL.create(
-            "postgresql",
-            parts.pop("user", None),
-            parts.pop("password", None),
-            parts.pop("host", None),
-            int(parts.pop("port", "5432")),
-            dbname,
-            parts,
-        )
-        return url.render_as_string(hide_password=False)
+        more = "&".join(f"{name}={quote(value, '')}" for name, value in parts.items())
+        url = f"postgresql://{user}:{password}@{host}:{port}/{quote(dbname, '')}"
+        return f"{url}?{more}" if more else url
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:

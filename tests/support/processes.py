@@ -115,6 +115,17 @@ class RelayProcess:
         self._process.wait()
 
 
+def environment(database_url: str, bootstrap_servers: str, **env: str) -> dict[str, str]:
+    """What a relay under test is configured with: nothing of the developer's own settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    services = {
+        "RELAY_DATABASE_URL": database_url,
+        "RELAY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "RELAY_SOURCE": "/test",
+    }
+    return {**inherited, **services, **env}
+
+
 class StartRelay(Protocol):
     """Starts `relay run ARGS...` on these services; keyword arguments are environment variables."""
 
@@ -130,18 +141,11 @@ def relay_process(tmp_path: Path) -> Iterator[StartRelay]:
     started: list[RelayProcess] = []
 
     def start(database_url: str, bootstrap_servers: str, *args: str, **env: str) -> RelayProcess:
-        # Nothing of the developer's own RELAY_* settings may reach a relay under test.
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("RELAY_")
-        }
-        settings = {
-            "RELAY_DATABASE_URL": database_url,
-            "RELAY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
-            "RELAY_SOURCE": "/test",
-        }
         command = [sys.executable, "-m", "relay.cli.main", "run", *args]
         log = tmp_path / f"relay-{len(started) + 1}.log"
-        started.append(RelayProcess(command, {**inherited, **settings, **env}, log))
+        started.append(
+            RelayProcess(command, environment(database_url, bootstrap_servers, **env), log)
+        )
         return started[-1]
 
     yield start

@@ -1,0 +1,31 @@
+"""An engine on a fresh database, and the shipped coordinator on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from coordinator import RunCompletionTransaction, create_transaction_coordinator, failpoints
+from tests.coordinator.database import engine_on
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on a fresh, migrated database."""
+    with engine_on(database_url, pool_size=20) as made:
+        yield made
+
+
+@pytest.fixture
+def coordinator(engine: Engine) -> RunCompletionTransaction:
+    """The coordinator that a user gets."""
+    return create_transaction_coordinator(engine=engine)
+
+
+@pytest.fixture
+def armed_failpoints() -> Iterator[object]:
+    """The failpoints' module; nothing stays armed."""
+    yield failpoints
+    failpoints.disarm()

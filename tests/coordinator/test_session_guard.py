@@ -1,0 +1,188 @@
+"""A domain's code that ends the transaction, or leaves it, is refused; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from coordinator import (
+    DomainResult,
+    FacadeEndedTransaction,
+    FinishedRun,
+    GovernanceFacade,
+    IncidentFacade,
+    RunCompletionTransaction,
+    TransactionFailed,
+)
+from tests.coordinator.database import written
+
+Deed = Callable[[Session], object]
+
+
+class Governance(GovernanceFacade):
+    """Writes its row like the shipped one, and then does the deed."""
+
+    def __init__(self, deed: Deed) -> None:
+        self.deed = deed
+
+    def evaluate(self, session: Session, run: FinishedRun) -> DomainResult:
+        result = super().evaluate(session, run)
+        self.deed(session)
+        return result
+
+
+def swallowing(deed: Deed) -> Deed:
+    def swallowed(session: Session) -> None:
+        with suppress(Exception):
+            deed(session)
+
+    return swallowed
+
+
+def complete_with(engine: Engine, deed: Deed) -> TransactionFailed:
+    coordinator = RunCompletionTransaction(engine, governance=Governance(deed))
+    with pytest.raises(TransactionFailed) as failed:
+        coordinator.execute(run_id="r1", tenant_id="t1", run_status="failed")
+    return failed.value
+
+
+def raw(session: Session) -> object:
+    connection = session.connection().connection.dbapi_connection
+    assert connection is not None
+    return connection
+
+
+DEEDS: dict[str, Deed] = {
+    "session.commit": lambda session: session.commit(),
+    "session.rollback": lambda session: session.rollback(),
+    "session.close": lambda session: session.close(),
+    "session.reset": lambda session: session.reset(),
+    "session.invalidate": lambda session: session.invalidate(),
+    "session.begin": lambda session: session.begin(),
+    "session as context": lambda session: session.__exit__(None, None, None),
+    "connection.commit": lambda session: session.connection().commit(),
+    "connection.rollback": lambda session: session.connection().rollback(),
+    "transaction.commit": lambda session: session.connection().get_transaction().commit(),  # type: ignore[union-attr]  # there is one
+    "sql commit": lambda session: session.execute(text("/* x */ -- y\n commit")),
+    "sql rollback": lambda session: session.execute(text("ROLLBACK")),
+    "sql end": lambda session: session.execute(text("end")),
+    "sql prepare": lambda session: session.execute(text("prepare transaction 'x'")),
+    "engine.connect": lambda session: session.get_bind().connect(),  # type: ignore[union-attr]  # an Engine
+    "engine.raw_connection": lambda session: session.get_bind().raw_connection(),  # type: ignore[union-attr]  # an Engine
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
+def test_a_facade_that_ends_or_leaves_the_transaction_is_refused_by_name(
+    engine: Engine, deed: Deed
+) -> None:
+    failed = complete_with(engine, deed)
+    assert isinstance(failed.cause, FacadeEndedTransaction)
+    assert failed.cause.operation == "governance"
+    assert written(engine) == {}
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
+def test_a_facade_that_swallows_the_refusal_fails_the_transaction_all_the_same(
+    engine: Engine, deed: Deed
+) -> None:
+    failed = complete_with(engine, swallowing(deed))
+    assert isinstance(failed.cause, FacadeEndedTransaction)
+    assert written(engine) == {}
+
+
+RAW_DEEDS: dict[str, Deed] = {
+    "commit()": lambda session: raw(session).commit(),  # type: ignore[attr-defined]  # psycopg's
+    "two statements in one text": lambda session: raw(session).execute("select 1; commit"),  # type: ignore[attr-defined]  # psycopg's
+}
+
+
+@pytest.mark.parametrize("deed", RAW_DEEDS.values(), ids=RAW_DEEDS.keys())
+def test_a_commit_on_the_drivers_connection_is_refused_by_the_database(
+    engine: Engine, deed: Deed
+) -> None:
+    failed = complete_with(engine, deed)
+    assert "claimed_run_is_completed_in_the_same_commit" in str(failed.cause)
+    assert written(engine) == {}
+
+
+@pytest.mark.parametrize("deed", RAW_DEEDS.values(), ids=RAW_DEEDS.keys())
+def test_a_swallowed_commit_on_the_drivers_connection_leaves_nothing(
+    engine: Engine, deed: Deed
+) -> None:
+    complete_with(engine, swallowing(deed))
+    assert written(engine) == {}
+
+
+def test_a_rollback_on_the_drivers_connection_leaves_nothing(engine: Engine) -> None:
+    failed = complete_with(engine, lambda session: raw(session).rollback())  # type: ignore[attr-defined]  # psycopg's
+    assert isinstance(failed.cause, FacadeEndedTransaction)
+    assert written(engine) == {}
+
+
+def test_a_facade_that_completes_another_run_inside_is_refused(engine: Engine) -> None:
+    inner = RunCompletionTransaction(engine)
+    failed = complete_with(
+        engine,
+        lambda _: inner.execute(run_id="r2", tenant_id="t1", run_status="succeeded"),
+    )
+    assert written(engine) == {}
+    assert isinstance(failed.cause, TransactionFailed | FacadeEndedTransaction)
+
+
+def test_a_facade_may_use_savepoints(engine: Engine) -> None:
+    def deed(session: Session) -> None:
+        with suppress(ZeroDivisionError), session.begin_nested():
+            session.execute(text("update public.policy_evaluations set reason = 'lost'"))
+            raise ZeroDivisionError
+        with session.begin_nested():
+            session.execute(text("update public.policy_evaluations set reason = 'kept'"))
+
+    RunCompletionTransaction(engine, governance=Governance(deed)).execute(
+        run_id="r1", tenant_id="t1", run_status="failed"
+    )
+    with engine.connect() as connection:
+        reason = connection.scalar(text("select reason from public.policy_evaluations"))
+    assert reason == "kept"
+
+
+def test_the_error_of_a_failed_statement_is_the_cause_not_the_rollback_after_it(
+    engine: Engine,
+) -> None:
+    failed = complete_with(
+        engine,
+        lambda session: session.execute(
+            text("insert into public.traces (id, tenant_id, run_id, status) values ('x','','','?')")
+        ),
+    )
+    assert isinstance(failed.cause, IntegrityError)
+
+
+def test_others_use_the_engine_freely_while_a_facade_runs(engine: Engine) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def count_elsewhere() -> object:
+        with engine.begin() as connection:
+            return connection.scalar(text("select count(*) from public.incidents"))
+
+    def deed(_: Session) -> None:
+        with ThreadPoolExecutor(1) as other_thread:
+            assert other_thread.submit(count_elsewhere).result() == 0
+
+    result = RunCompletionTransaction(engine, governance=Governance(deed)).execute(
+        run_id="r1", tenant_id="t1", run_status="failed"
+    )
+    assert result.is_complete
+
+
+def test_the_session_is_free_again_after_the_operation(engine: Engine) -> None:
+    coordinator = RunCompletionTransaction(engine, incident=IncidentFacade())
+    coordinator.execute(run_id="r1", tenant_id="t1", run_status="failed")
+    with Session(engine) as session:
+        session.execute(text("select 1"))
+        session.commit()
