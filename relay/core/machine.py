@@ -184,7 +184,10 @@ def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:
 
 
 def _rested(relay: Relay, _: told.Rested, moment: Moment) -> Step:
-    return _stop(relay) if moment.stopping else _look(relay, moment)
+    """All of the window is published here, but while windows follow closely that is not stored."""
+    if moment.stopping and not relay.at.closed:
+        return _close(relay)
+    return _look(relay, moment)
 
 
 def _retried(relay: Relay, _: told.Rested, moment: Moment) -> Step:

@@ -105,14 +105,14 @@ class Service:
         return False
 
     def _lead(self, term: int, until_drained: bool) -> bool:
-        with closing(connect(self._url, "cursor")) as connection:
+        with (
+            closing(connect(self._url, "cursor")) as connection,
+            closing(PageReader(self._url)) as reader,
+            closing(ReadAhead(reader)) as pages,
+        ):
             epoch = self._admitted(connection)
             log.info("leading", term=term, epoch=epoch, owner=self._owner)
-            pages = ReadAhead(PageReader(self._url))
-            try:
-                drained = self._pump(term, connection, pages, epoch).run(until_drained)
-            finally:
-                pages.close()
+            drained = self._pump(term, connection, pages, epoch).run(until_drained)
         if not drained and not self._stopping.is_set():
             log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
         return drained

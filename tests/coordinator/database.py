@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, MetaData, Table, create_engine, event, func, select
+from sqlalchemy import Engine, Table, create_engine, event, func, select
 from sqlalchemy.orm import Session
 
 from coordinator import TraceFacade
@@ -65,11 +65,3 @@ def statements_of(engine: Engine) -> Iterator[list[str]]:
         yield sent
     finally:
         event.remove(engine, "before_cursor_execute", note)
-
-
-def public_as_default(metadata: MetaData) -> MetaData:
-    """A copy of `metadata` that names `public` no more, as a reader of the database does."""
-    copy = MetaData()
-    for table in metadata.sorted_tables:
-        table.to_metadata(copy, schema=None, referred_schema_fn=lambda *_: None)
-    return copy

@@ -14,9 +14,9 @@ from confluent_kafka import KafkaError, Producer
 from relay.demo.apache_kafka import ApacheKafka
 from relay.demo.kept_process import ServiceFailed
 from relay.demo.mock_broker import MockBroker
-from tests.services.test_embedded_postgres import alive
 from tests.support.consume import read_topic, topic_reader
 from tests.support.kafka import Broker
+from tests.support.processes import alive
 from tests.support.wait import until
 
 
@@ -122,7 +122,7 @@ def test_the_mock_ends_when_its_starter_is_killed_even_suspended() -> None:
         assert starter.stdout is not None
         pid = int(starter.stdout.readline())
         starter.kill()
-    until(lambda: not alive(pid), what="the mock to end")
+    until(lambda: not alive(pid), timeout_s=5.0, what="the mock to end")
 
 
 @pytest.fixture(scope="module")

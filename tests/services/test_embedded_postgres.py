@@ -16,6 +16,7 @@ from relay.demo import embedded_postgres
 from relay.demo.embedded_postgres import EmbeddedPostgres
 from relay.demo.kept_process import ServiceFailed
 from tests.support.postgres import CrashablePostgres
+from tests.support.processes import alive
 from tests.support.proxy import TcpProxy
 from tests.support.wait import until
 
@@ -27,14 +28,6 @@ def query(url: str, statement: str) -> object:
         row = connection.execute(statement.encode()).fetchone()
         assert row is not None
         return row[0]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
 
 
 def test_its_options_reach_the_server(own_postgres: OwnPostgres) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.test_embedded_postgres import alive
-from tests.support.processes import RelayProcess, environment
+from tests.support.processes import RelayProcess, alive, environment
 from tests.support.wait import until
 
 Run = Callable[[str], RelayProcess]

@@ -140,7 +140,7 @@ def _rule(banned: Banned) -> Rule:
     return Rule(
         f"{banned.name} is used in its own place only",
         each_python(find),
-        planted={"relay/daemon/planted.py": _use_of(banned.name)},
+        planted=[{"relay/daemon/planted.py": _use_of(banned.name)}],
         spared={
             "relay/daemon/spared.py": f'"""Not {banned.name}."""\n\nx = own.{banned.name}\n',
             **{

@@ -40,7 +40,12 @@ COMMENT_RULES = (
     Rule(
         "a silenced check names its code and its reason",
         each_python(_unexplained),
-        planted={"relay/planted.py": "import os  # noqa: F401\n"},
+        planted=[
+            {"relay/planted.py": "import os  # noqa: F401\n"},
+            {"relay/planted.py": "import os  # noqa - because it is so\n"},
+            {"relay/planted.py": "x = y  # type: ignore[name-defined]\n"},
+            {"relay/planted.py": "x = y  # type: ignore  # because it is so\n"},
+        ],
         spared={
             "relay/one.py": "import os  # noqa: F401 - imported for its effect\n",
             "relay/two.py": "x = y  # type: ignore[name-defined]  # made by the caller\n",
@@ -48,14 +53,9 @@ COMMENT_RULES = (
         },
     ),
     Rule(
-        "a type error is not ignored without its code",
-        each_python(_unexplained),
-        planted={"relay/planted.py": "x = y  # type: ignore  # because it is so\n"},
-    ),
-    Rule(
         "no comment puts work off",
         each(_put_off),
-        planted={"README.md": "todo: write this".upper() + "\n"},
+        planted=[{"README.md": "todo: write this".upper() + "\n"}],
         spared={"README.md": "What is to do stands in the issues.\n"},
     ),
 )

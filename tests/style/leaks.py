@@ -27,19 +27,21 @@ def _leaks(source: Source) -> Problems:
                 yield number, f"names {what}"
 
 
-def _leak_rule(name: str, *parts: str) -> Rule:
-    return Rule(
-        name,
-        each(_leaks),
-        planted={"README.md": f"See {''.join(parts)} there.\n"},
-        spared={"README.md": "Our work is shared; the root and `/tmp/x/work` are not named.\n"},
-    )
-
+# Put together here, so that they are not found in this file either.
+_PLANTED = (
+    ("/", "work", "/main"),
+    ("/", "root", "/.cache"),
+    ("/", "home", "/someone/x"),
+    ("..", "/", "shared", "/x.md"),
+    ("https://", "py", "pi.org", "/x"),
+    ("--index", "-url", " x"),
+)
 
 LEAK_RULES = (
-    _leak_rule("no path of one machine is named", "/", "work", "/main"),
-    _leak_rule("no folder of a person is named", "/", "home", "/someone/x"),
-    _leak_rule("no folder outside the repository is named", "..", "/", "shared", "/x.md"),
-    _leak_rule("no package index is named", "https://", "py", "pi.org", "/x"),
-    _leak_rule("no package index is set", "--index", "-url", " x"),
+    Rule(
+        "no machine, outside folder or package index is named",
+        each(_leaks),
+        planted=[{"README.md": f"See {''.join(parts)} there.\n"} for parts in _PLANTED],
+        spared={"README.md": "Our work is shared; the root and `/tmp/x/work` are not named.\n"},
+    ),
 )

@@ -1,7 +1,7 @@
-"""What a house rule is: a name, a finder, and an example that it must catch.
+"""What a house rule is: a name, a finder, and examples that it must catch.
 
-A rule that cannot fail proves nothing, so each carries a planted project that breaks it, and one
-that looks alike and does not (`test_house_rules.py` tries both).
+A rule that cannot fail proves nothing, so each carries planted projects that break it, and one that
+looks alike and does not (`test_house_rules.py` tries all).
 """
 
 from __future__ import annotations
@@ -57,11 +57,14 @@ Project = Sequence[Source]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule over the whole project. `planted` and `spared` are projects: path to text."""
+    """A rule over the whole project.
+
+    A project is given as path to text. Each of `planted` must be caught, `spared` must not.
+    """
 
     name: str
     find: Callable[[Project], Iterable[Finding]]
-    planted: Mapping[str, str]
+    planted: Sequence[Mapping[str, str]]
     spared: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -34,8 +34,11 @@ def test_the_project_keeps_the_rule_that(rule: Rule) -> None:
 
 
 @each_rule
-def test_a_planted_example_is_caught_by_the_rule_that(rule: Rule) -> None:
-    assert list(rule.find(_project_of(rule.planted)))
+def test_every_planted_example_is_caught_by_the_rule_that(rule: Rule) -> None:
+    missed = [texts for texts in rule.planted if not list(rule.find(_project_of(texts)))]
+
+    assert rule.planted
+    assert missed == []
 
 
 @each_rule

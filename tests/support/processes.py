@@ -115,6 +115,15 @@ class RelayProcess:
         self._process.wait()
 
 
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
+
+
 def environment(database_url: str, bootstrap_servers: str, **env: str) -> dict[str, str]:
     """What a relay under test is configured with: nothing of the developer's own settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}

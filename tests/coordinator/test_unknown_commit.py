@@ -1,0 +1,127 @@
+"""F07: COMMIT was sent and its reply never came; the outcome is looked up, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from coordinator import (
+    CommitOutcomeUnknown,
+    DomainResult,
+    FinishedRun,
+    IncidentFacade,
+    RetryBudget,
+    RollbackAction,
+    RunCompletionTransaction,
+    failpoints,
+)
+from coordinator.domains.tables import domain_acks
+from relay.admin import migrate
+from tests.coordinator.database import count, engine_on, written
+from tests.support.proxy import TcpProxy
+
+RUN: dict[str, Any] = {"run_id": "r1", "tenant_id": "t1", "run_status": "failed"}
+ONE_SET = {
+    "incidents": 1,
+    "policy_evaluations": 1,
+    "run_completions": 1,
+    "run_claims": 1,
+    "event": 3,
+}
+
+
+class CountsUndoings(IncidentFacade):
+    """Has an effect outside, and an action that undoes it."""
+
+    def __init__(self) -> None:
+        self.done = self.undone = 0
+
+    def create(self, session: Session, run: FinishedRun) -> DomainResult:
+        RollbackAction("incident", "undo", self.undo).register(session)
+        self.done += 1
+        return super().create(session, run)
+
+    def undo(self) -> None:
+        self.undone += 1
+
+
+@pytest.fixture
+def server(own_postgres: Callable[..., Any]) -> Any:
+    made = own_postgres()
+    migrate.upgrade(made.url())
+    return made
+
+
+@pytest.fixture
+def proxy(server: Any) -> Iterator[TcpProxy]:
+    with TcpProxy("127.0.0.1", server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(server: Any, proxy: TcpProxy) -> Iterator[Engine]:
+    with engine_on(server.url(port=proxy.port)) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_armed() -> Iterator[None]:
+    yield
+    failpoints.disarm()
+
+
+def at_the_commit(deed: Callable[[], object]) -> None:
+    failpoints.arm("coordinator.before_commit", lambda: deed() and None)
+
+
+def test_a_commit_that_happened_is_found_and_not_done_again(
+    engine: Engine, proxy: TcpProxy
+) -> None:
+    incident = CountsUndoings()
+    at_the_commit(lambda: proxy.cut_after_client_sends(b"COMMIT", drop_reply=True))
+    result = RunCompletionTransaction(engine, incident=incident).execute(**RUN)
+    assert proxy.tripped.is_set()
+    assert (incident.done, incident.undone) == (1, 0)
+    assert not result.replayed
+    assert written(engine) == ONE_SET
+
+
+def test_a_commit_that_did_not_happen_is_undone_and_done_again(
+    engine: Engine, proxy: TcpProxy
+) -> None:
+    incident = CountsUndoings()
+    at_the_commit(proxy.cut)
+    result = RunCompletionTransaction(engine, incident=incident).execute(**RUN)
+    assert (incident.done, incident.undone) == (2, 1)
+    assert not result.replayed
+    assert written(engine) == ONE_SET
+
+
+def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown_and_undoes_nothing(
+    server: Any, engine: Engine, proxy: TcpProxy
+) -> None:
+    incident = CountsUndoings()
+    budget = RetryBudget(attempts_max=2, total_s=1, wait_max_s=0.01)
+    coordinator = RunCompletionTransaction(engine, incident=incident, budget=budget)
+    at_the_commit(proxy.close)
+    with pytest.raises(CommitOutcomeUnknown):
+        coordinator.execute(**RUN)
+    assert incident.undone == 0
+    with engine_on(server.url()) as direct:
+        assert count(direct, domain_acks) == 0
+
+
+def test_the_same_call_after_an_unknown_outcome_completes_the_run_once(
+    server: Any, engine: Engine, proxy: TcpProxy
+) -> None:
+    budget = RetryBudget(attempts_max=2, total_s=1, wait_max_s=0.01)
+    at_the_commit(proxy.close)
+    with pytest.raises(CommitOutcomeUnknown):
+        RunCompletionTransaction(engine, budget=budget).execute(**RUN)
+    with engine_on(server.url()) as direct:
+        RunCompletionTransaction(direct).execute(**RUN)
+        assert written(direct) == ONE_SET
