@@ -44,15 +44,13 @@ class DatabaseSettings(BaseSettings):
     @classmethod
     def _is_a_connection_string(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-        try:
-            conninfo_to_dict(url)
-        except ProgrammingError:
-            # The driver's text is dropped: it quotes parts of what it could not read.
-            raise ValueError(
-                "is not a PostgreSQL connection string (postgresql://user:password@host:5432/name)"
-            ) from None
         if not url.strip():
             raise ValueError("is empty")
+        if not _reads_as_intended(url):
+            raise ValueError(
+                "is not a PostgreSQL connection string (postgresql://user:password@host:5432/name; "
+                "in a URL, the characters @ : / ? # of a password are written as %40 and so on)"
+            )
         return SecretStr(url)
 
     @property
@@ -87,6 +85,20 @@ class RelaySettings(DatabaseSettings):
                 "is not a URI reference (such as /orders): printable ASCII without spaces"
             )
         return value
+
+
+def _reads_as_intended(url: str) -> bool:
+    """Whether libpq can read it, and did not cut it in the middle of a password.
+
+    Such a part would become a host or a port, and libpq would quote it in every message.
+    """
+    try:
+        parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except ProgrammingError:
+        return False
+    ports = parts.get("port", "").split(",")
+    cut = "@" in parts.get("host", "") or ("://" in url and "@" in parts.get("dbname", ""))
+    return not cut and all(port.isdecimal() or not port for port in ports)
 
 
 def kafka_properties() -> dict[str, str]:

@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.support.processes",
     "tests.support.proxy",
     "tests.support.services_report",
+    "tests.support.workload",
 ]

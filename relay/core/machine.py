@@ -8,7 +8,7 @@ event.
     LOADING    Loaded        READING a window that was left open, else LOOKING
     LOOKING    Opened        READING
     LOOKING    NothingAhead  CLOSING, or RESTING if the window is closed already
-    READING    PageRead      SENDING
+    READING    PageRead      SENDING, or on to the next page when there was nothing on this one
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
     SENDING    Refused       SENDING one by one, then REPORTING
@@ -16,7 +16,7 @@ event.
     REPORTING  Reported      RETRYING
     RETRYING   Rested        SENDING the same events again
     CLOSING    Saved         RESTING
-    RESTING    Rested        LOOKING
+    RESTING    Rested        LOOKING; it comes before LOOKING as well, when windows follow closely
     any        Lost          STANDBY: the cursor is forgotten, and read anew from the database
 
 Once asked to stop, the relay starts nothing new, stores what was acknowledged, and is STOPPED.
@@ -86,6 +86,7 @@ class Relay:
     reported: bool = False
     rest_s: float = 0.0
     opened_at_s: float = 0.0
+    busy_until_s: float = 0.0
 
     @property
     def at(self) -> Cursor:
@@ -119,7 +120,7 @@ def _elected(relay: Relay, _: told.Elected, moment: Moment) -> Step:
 
 
 def _loaded(relay: Relay, loaded: told.Loaded, moment: Moment) -> Step:
-    relay = replace(relay, cursor=loaded.cursor, pages=loaded.pages)
+    relay = replace(relay, cursor=loaded.cursor, pages=loaded.pages, busy_until_s=moment.now_s)
     return _next_page(relay, moment)
 
 
@@ -149,7 +150,7 @@ def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
 
 def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
     sent = _slice(relay)
-    relay = replace(relay, rows=relay.rows[len(sent) :], attempts=0)
+    relay = replace(relay, rows=relay.rows[len(sent) :], attempts=0, busy_until_s=moment.now_s)
     if relay.rows or relay.pages or relay.reported:
         cursor = relay.at.advanced(told.position(sent[-1]))
         save = do.Save(cursor, unblocks=relay.reported)
@@ -231,7 +232,7 @@ def _close(relay: Relay) -> Step:
 def _rest(relay: Relay, moment: Moment) -> Step:
     if moment.stopping:
         return _stop(relay)
-    rest_s = next_rest_s(relay.rest_s, moment.now_s - relay.opened_at_s)
+    rest_s = next_rest_s(relay.rest_s, moment.now_s - relay.busy_until_s)
     return replace(relay, state=State.RESTING, rest_s=rest_s), do.Rest(rest_s, idle=True)
 
 

@@ -36,6 +36,7 @@ class Elector:
         self._changed = threading.Condition()
         self._stopping = False
         self._wake = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._keep, name="elector", daemon=True)
 
     def start(self) -> None:
@@ -43,9 +44,15 @@ class Elector:
         self._thread.start()
 
     def await_term(self, timeout_s: float) -> int | None:
-        """The term in which this relay leads, as soon as it does; None after `timeout_s`."""
+        """The term in which this relay leads, as soon as it does; None after `timeout_s`.
+
+        Raises what ended the candidacy, if anything did: a relay that can never lead must not look
+        like a standby.
+        """
         with self._changed:
-            self._changed.wait_for(self._trusted_lease, timeout_s)
+            self._changed.wait_for(lambda: self._trusted_lease() or self._failure, timeout_s)
+            if self._failure is not None:
+                raise self._failure
             lease = self._trusted_lease()
             return None if lease is None else lease.term
 
@@ -87,14 +94,18 @@ class Elector:
         return lease if lease is not None and lease.trusted(self._clock()) else None
 
     def _keep(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            self.attempt()
-            self._wake.wait(RENEW_EVERY_S if self._lease else STANDBY_EVERY_S)
         try:
+            while not self._stopping:
+                self.attempt()
+                self._wake.wait(RENEW_EVERY_S if self._lease else STANDBY_EVERY_S)
+                self._wake.clear()
             self._store.release(self._owner)
         except Unreachable as problem:
             self._on_trouble(str(problem))
+        except Exception as problem:  # noqa: BLE001 - handed to the main thread, which raises it
+            with self._changed:
+                self._failure = problem
+                self._changed.notify_all()
 
     def _asked(self, held: Lease | None, asked_at_s: float) -> Lease | None:
         if held is not None:

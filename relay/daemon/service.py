@@ -125,7 +125,7 @@ class Service:
 
     def _pump(self, term: int, connection: Connection, pages: ReadAhead, epoch: str) -> Pump:
         return Pump(
-            store=PostgresCursorStore(connection, term),
+            store=PostgresCursorStore(connection, self._owner, term),
             pages=pages,
             sink=KafkaSink(self._properties, self._source, epoch, _warn_broker),
             trusted=lambda: self._elector.trusted(term),

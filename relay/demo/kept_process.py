@@ -6,11 +6,11 @@ when the starting *thread* ends.
 
 Here a watcher holds the reading end of a pipe whose writing end only the parent has. It is forked
 by a shell that then becomes the server (`exec`), so the process id of the child is the server's
-own. The three ends of the pipe's life:
+own. What comes through the pipe:
 
     a byte arrives      the parent took over the stopping: the watcher leaves without a signal
     end of file         the parent is gone: SIGTERM, then SIGKILL, then the scratch folder goes
-    neither             all is well
+    nothing             all is well
 
 The byte matters: a watcher that saw only the end of file could signal a process id that was given
 out again.
@@ -53,8 +53,7 @@ class ServiceFailed(RuntimeError):
 
 
 class RunAs(TypedDict):
-    """Arguments of `subprocess` that drop root, supplementary groups included; None changes
-    nothing."""
+    """Arguments of `subprocess` that drop root, with its groups; None changes nothing."""
 
     user: int | None
     group: int | None
@@ -70,8 +69,7 @@ class KeptProcess:
     Args:
         command: program and arguments.
         log: file that takes stdout and stderr. Never a pipe: a server hands it on to its own
-        children, and whoever
-            reads to the end then waits for all of them.
+            children, and whoever reads to the end then waits for all of them.
         run_as: the user who runs it.
         stop_signal: name without SIG of the signal that asks this server to end.
         scratch: folder to remove if the parent is killed; that user must be able to.
@@ -91,17 +89,10 @@ class KeptProcess:
         self.log = log
         self._name = Path(command[0]).name
         self._stop_signal = signal.Signals[f"SIG{stop_signal}"]
-        shell = [
-            "/bin/sh",
-            "-c",
-            _WATCH_THEN_BECOME_THE_SERVER,
-            "sh",
-            stop_signal,
-            str(scratch or ""),
-        ]
+        shell = ["/bin/sh", "-c", _WATCH_THEN_BECOME_THE_SERVER, "sh"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*shell, *command],
+                [*shell, stop_signal, str(scratch or ""), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -137,9 +128,8 @@ class KeptProcess:
                 raise ServiceFailed(f"{self._name} ended with {code}:\n{self.log_tail()}")
             if monotonic() > deadline:
                 self.stop()
-                raise ServiceFailed(
-                    f"{self._name} not ready in {timeout_s:g} s:\n{self.log_tail()}"
-                )
+                late = f"{self._name} not ready in {timeout_s:g} s"
+                raise ServiceFailed(f"{late}:\n{self.log_tail()}")
             threading.Event().wait(_POLL_S)
         return self
 
@@ -148,8 +138,7 @@ class KeptProcess:
         self._process.send_signal(number)
 
     def stop(self, number: signal.Signals | None = None, timeout_s: float = _STOP_TIMEOUT_S) -> int:
-        """Ask the server to end, by `number` or its usual signal; kill it when it has not after
-        `timeout_s`.
+        """Ask the server to end, by `number` or its usual signal; kill it after `timeout_s`.
 
         Returns:
             The exit code, negative for a signal. Safe to call again.

@@ -1,5 +1,4 @@
-"""librdkafka's mock cluster in a child process: a Kafka without Java, for the first contact and for
-most tests.
+"""librdkafka's mock cluster in a child process: a Kafka without Java, for the first contact.
 
 What it is not, measured with confluent-kafka 2.16:
 - topics have 4 partitions, always, and are made by a metadata request that allows it (a plain

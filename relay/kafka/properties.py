@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException, Producer
 
-__all__ = ["REFUSED", "faults", "producer_properties"]
+__all__ = ["ANY", "REFUSED", "SILENT", "faults", "producer_properties"]
+
+ANY = "*"
+
+SILENT = logging.getLogger("relay.librdkafka")
+"""The client's own lines are not JSON, and say nothing that its callbacks do not."""
+SILENT.disabled = True
 
 _FIXED: Mapping[str, str | int | bool] = {
     "acks": "all",
@@ -68,30 +75,47 @@ def producer_properties(
 
 
 def faults(properties: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with the user's properties, by name.
+    """What is wrong with the user's properties, by name; `*` stands for several at once.
 
-    Refused ones, and what librdkafka does not know or take.
+    A value is never repeated: it may be a secret.
     """
-    found = {name: REFUSED[name] for name in properties if name in REFUSED}
+    found = {name: why for name in properties if (why := _why_refused(name))}
     remaining = {name: value for name, value in properties.items() if name not in found}
-    while problem := _first_fault(remaining):
+    while problem := _fault_of(remaining):
         name, reason = problem
         found[name] = reason
-        remaining.pop(name, None)
+        if name == ANY:
+            break
+        del remaining[name]
     return found
 
 
-def _first_fault(properties: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first property that librdkafka will not take.
+def _why_refused(name: str) -> str | None:
+    if name.startswith("test."):
+        return "it would publish to a mock inside the relay, and every event would be lost"
+    return REFUSED.get(name)
 
-    Its message can quote the value, so that is cut out.
-    """
+
+def _fault_of(properties: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first property that librdkafka will not take, and why."""
+    if (text := _complaint(properties)) is None:
+        return None
+    culprits = [name for name in properties if _complaint({name: properties[name]}) == text]
+    if culprits:
+        return culprits[0], _without(text, properties[culprits[0]])
+    return ANY, _without(text, *properties.values())
+
+
+def _complaint(properties: Mapping[str, str]) -> str | None:
     try:
-        Producer(producer_properties("", properties))
+        Producer({**producer_properties("", properties), "logger": SILENT})
     except KafkaException as problem:
-        text = str(problem.args[0].str())
-        named = next((name for name in properties if f'"{name}"' in text), None)
-        if named is None:
-            return next(iter(properties), "properties"), text
-        return named, text.replace(properties[named], "***")
+        return str(problem.args[0].str()).strip()
     return None
+
+
+def _without(text: str, *values: str) -> str:
+    """The text, or only its kind if it quotes a value: cutting the value out could leave a part."""
+    if any(value and value in text for value in values):
+        return "librdkafka does not take its value"
+    return f"librdkafka: {text}"

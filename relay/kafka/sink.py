@@ -10,12 +10,14 @@ a duplicate with the same id, and never comes between events that arrive for the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows
 from relay.kafka.error_codes import refusal
+from relay.kafka.properties import SILENT
 
 __all__ = ["KafkaSink"]
 
@@ -42,11 +44,15 @@ class KafkaSink:
 
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """See Sink.send."""
-        producer = self._producer or self._new_producer()
-        handed_over = self._hand_over(producer, rows, number, keep_going)
-        if handed_over and self._flushed(producer, keep_going):
-            return Acked()
-        failures = self._failures
+        try:
+            producer = self._producer or self._new_producer()
+            handed_over = self._hand_over(producer, rows, number, keep_going)
+            if handed_over and self._flushed(producer, keep_going):
+                return Acked()
+        except KafkaException as problem:
+            # Of one event at once (too large for the client), or a fatal error that flush raises.
+            self._failures.append(problem.args[0])
+        failures = list(self._failures)
         self.discard()
         if not failures:
             return Lost()
@@ -57,15 +63,16 @@ class KafkaSink:
         """See Sink.discard."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            producer.purge(in_queue=True, in_flight=True, blocking=True)
-            producer.poll(0)
+            # What is purged leaves a gap, which the client takes for a fatal error, and raises.
+            with suppress(KafkaException):
+                producer.purge(in_queue=True, in_flight=True, blocking=True)
+                producer.poll(0)
         self._failures = []
 
     def _new_producer(self) -> Producer:
         self._failures = []
-        self._producer = Producer(
-            {**self._properties, "error_cb": self._note_error, "on_delivery": self._note_failure}
-        )
+        callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
+        self._producer = Producer({**self._properties, **callbacks, "logger": SILENT})
         return self._producer
 
     def _hand_over(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from relay import sql
 from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
-from relay.postgres.connect import Connection, translated_errors
+from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 
 __all__ = ["SCHEMA_VERSION", "check_schema", "enter_epoch", "refuse_hazards"]
 
@@ -56,7 +56,7 @@ def enter_epoch(connection: Connection) -> str:
     decision that this version cannot make, so it raises UnsafeDatabase. A standby raises
     Unreachable: it may be promoted.
     """
-    with translated_errors():
+    with translated_errors(), pinned_transaction(connection):
         standby, system, timeline = _identity(connection)
         if standby:
             raise Unreachable("database: it is a standby; events are published from the primary")

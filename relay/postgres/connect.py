@@ -9,13 +9,15 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from relay import sql
 from relay.errors import SchemaMismatch, Unreachable
 
-__all__ = ["Connection", "connect", "translated_errors"]
+__all__ = ["SILENCE_MAX_MS", "Connection", "connect", "pinned_transaction", "translated_errors"]
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-CONNECT_TIMEOUT_S = 3
+CONNECT_TIMEOUT_S = 2
+_SESSION = sql.load("session")
 SILENCE_MAX_MS = 10_000
 """A peer that acknowledges nothing for so long is taken for gone.
 
@@ -26,7 +28,7 @@ _URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s]*(?=@)")
 _PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)")
 
 
-def connect(url: str, purpose: str) -> Connection:
+def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Connection:
     """A connection in autocommit, named `relay <purpose>` in pg_stat_activity; raises Unreachable.
 
     No statement is prepared on the server, and no setting is made for the session: both would be
@@ -42,8 +44,20 @@ def connect(url: str, purpose: str) -> Connection:
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
-            tcp_user_timeout=SILENCE_MAX_MS,
+            tcp_user_timeout=silence_max_ms,
         )
+
+
+@contextmanager
+def pinned_transaction(connection: Connection) -> Iterator[None]:
+    """A transaction whose plans and durability do not depend on the server's settings.
+
+    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT
+    with the last one.
+    """
+    with connection.pipeline(), connection.transaction():
+        connection.execute(_SESSION["session_pinned"])
+        yield
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
 from relay.core.snapshot import Snapshot
 from relay.core.window import Window
 from relay.errors import Fenced, SchemaMismatch
-from relay.postgres.connect import Connection, translated_errors
-from relay.postgres.window_reader import pinned_transaction, plan
+from relay.postgres.connect import Connection, pinned_transaction, translated_errors
+from relay.postgres.window_reader import plan
 
 __all__ = ["PostgresCursorStore", "read_cursor"]
 
@@ -48,13 +48,15 @@ def read_cursor(connection: Connection) -> Cursor:
 class PostgresCursorStore:
     """See CursorStore. Holds no cursor: what it knows it was handed, or has just read."""
 
-    def __init__(self, connection: Connection, term: int) -> None:
+    def __init__(self, connection: Connection, owner: str, term: int) -> None:
         self._connection = connection
-        self._term = term
+        self._held = {"owner": owner, "term": term}
 
     def load(self) -> Loaded:
         """See CursorStore.load."""
         with translated_errors(), pinned_transaction(self._connection):
+            # What an earlier life of this term reported may have been mended since.
+            self._connection.execute(_CURSOR["cursor_unblock"], self._held)
             cursor = read_cursor(self._connection)
             if cursor.closed:
                 return Loaded(cursor, ())
@@ -77,7 +79,7 @@ class PostgresCursorStore:
         with translated_errors(), pinned_transaction(self._connection):
             self._append(cursor)
             if unblocks:
-                self._connection.execute(_CURSOR["cursor_unblock"], {"term": self._term})
+                self._connection.execute(_CURSOR["cursor_unblock"], self._held)
         return Saved(cursor)
 
     def report_blocked(self, event_id: str, reason: str) -> None:
@@ -85,7 +87,7 @@ class PostgresCursorStore:
         with translated_errors():
             self._connection.execute(
                 _CURSOR["cursor_block"],
-                {"event": event_id, "reason": reason, "term": self._term},
+                {"event": event_id, "reason": reason, **self._held},
             )
 
     def _append(self, cursor: Cursor) -> None:
@@ -95,11 +97,11 @@ class PostgresCursorStore:
             "snapshot": str(cursor.until) if cursor.step == 0 else None,
             "last_position": cursor.last_position,
             "closed": cursor.closed,
-            "term": self._term,
+            **self._held,
         }
         try:
             written = self._connection.execute(_CURSOR["cursor_append"], entry).fetchone()
         except psycopg.errors.UniqueViolation:
             raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another") from None
         if written is None:
-            raise Fenced(f"term {self._term} is over")
+            raise Fenced(f"term {self._held['term']} is over")

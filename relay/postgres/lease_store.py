@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from relay import sql
-from relay.core.lease import LEASE_TTL_S
-from relay.postgres.connect import Connection, connect, translated_errors
+from relay.core.lease import LEASE_TTL_S, REQUEST_TIMEOUT_S
+from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
 
 __all__ = ["PostgresLeaseStore"]
 
@@ -46,7 +46,7 @@ class PostgresLeaseStore:
 
     def _run(self, statement: str, parameters: dict[str, object]) -> tuple[object, ...] | None:
         if self._connection is None or self._connection.broken:
-            self._connection = connect(self._url, "lease")
-        with translated_errors(self._url):
-            cursor = self._connection.execute(_SQL[statement], parameters)
-            return cursor.fetchone() if cursor.description else None
+            self._connection = connect(self._url, "lease", int(REQUEST_TIMEOUT_S * 1000))
+        # Synchronously: a grant that a crash took back would be given to another under its term.
+        with translated_errors(self._url), pinned_transaction(self._connection):
+            return self._connection.execute(_SQL[statement], parameters).fetchone()

@@ -7,9 +7,9 @@ from relay.core.cursor import Cursor
 from relay.core.snapshot import Snapshot
 from relay.core.status import PENDING_COUNTED_MAX, Blocked, Status
 from relay.core.window import Window
-from relay.postgres.connect import Connection, translated_errors
+from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 from relay.postgres.cursor_store import read_cursor
-from relay.postgres.window_reader import pinned_transaction, xid_arrays
+from relay.postgres.window_reader import xid_arrays
 
 __all__ = ["read_status"]
 

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from relay import sql
 from relay.core.inputs import Rows
 from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
-from relay.postgres.connect import Connection, connect, translated_errors
+from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
 
-__all__ = ["PageReader", "pinned_transaction", "plan", "xid_arrays"]
+__all__ = ["PageReader", "plan", "xid_arrays"]
 
 _SQL = sql.load("window")
-
-
-@contextmanager
-def pinned_transaction(connection: Connection) -> Iterator[None]:
-    """A transaction whose plans and durability do not depend on the server's settings.
-
-    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT
-    with the last one.
-    """
-    with connection.pipeline(), connection.transaction():
-        connection.execute(_SQL["window_session"])
-        yield
 
 
 def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]:

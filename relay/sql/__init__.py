@@ -1,6 +1,6 @@
 """The relay's SQL, one file a concern, loaded as named statements.
 
-A statement begins at a header comment `-- name: what it does`; the header goes on with the index
+A statement begins at a header comment `-- <concern>_<name>: what it does`; the header goes on with the index
 and the lock that it takes and the guarantee it stands for. It ends before the next header. Values
 are bound by name; there is nothing to fill in, so there is nothing to quote.
 """
@@ -15,8 +15,6 @@ from typing import LiteralString
 
 __all__ = ["load"]
 
-_HEADER = re.compile(r"^-- ([a-z_]+): ", re.MULTILINE)
-
 
 def load(concern: str) -> Mapping[str, LiteralString]:
     """The statements of `relay/sql/<concern>.sql` by name.
@@ -24,7 +22,7 @@ def load(concern: str) -> Mapping[str, LiteralString]:
     FileNotFoundError if there is no such file.
     """
     text = resources.files(__name__).joinpath(f"{concern}.sql").read_text(encoding="utf-8")
-    pieces = _HEADER.split(text)[1:]
+    pieces = re.split(rf"^-- ({concern}_[a-z_]+): ", text, flags=re.MULTILINE)[1:]
     return MappingProxyType(
         {name: _statement(body) for name, body in zip(pieces[::2], pieces[1::2], strict=True)}
     )

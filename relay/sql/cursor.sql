@@ -17,7 +17,7 @@ left join outbox.window since on since.number = newest.number - 1 and since.step
 -- commit is caught by the unique index: the new leader's next entry has the same key.
 insert into outbox.window (number, step, snapshot, last_position, closed, term)
 select %(number)s, %(step)s, %(snapshot)s::text::pg_snapshot, %(last_position)s, %(closed)s, lease.term
-from outbox.lease where lease.term = %(term)s
+from outbox.lease where lease.term = %(term)s and lease.owner = %(owner)s
 returning number;
 
 -- cursor_block: which event the broker refuses, for `relay status`.
@@ -25,8 +25,9 @@ returning number;
 update outbox.lease
 set blocked_event = %(event)s, blocked_reason = %(reason)s,
     blocked_since = case when blocked_event = %(event)s then blocked_since else clock_timestamp() end
-where term = %(term)s;
+where term = %(term)s and owner = %(owner)s;
 
 -- cursor_unblock: no event is refused any more.
--- Index: lease_pkey.    Lock: the lease's row, for a moment.
-update outbox.lease set blocked_event = null, blocked_reason = null, blocked_since = null where term = %(term)s;
+-- Index: lease_pkey.    Lock: the lease's row, for a moment, if one was.
+update outbox.lease set blocked_event = null, blocked_reason = null, blocked_since = null
+where term = %(term)s and owner = %(owner)s and blocked_event is not null;

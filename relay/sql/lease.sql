@@ -23,4 +23,5 @@ returning term;
 -- alone: a grant whose reply was lost is given back too.
 -- Index: lease_pkey (one row).    Lock: the lease's row, for a moment.
 update outbox.lease set owner = null, expires_at = '-infinity'
-where owner = %(owner)s;
+where owner = %(owner)s
+returning term;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from sqlalchemy import Engine
@@ -25,7 +26,7 @@ def coordinator(engine: Engine) -> RunCompletionTransaction:
 
 
 @pytest.fixture
-def armed_failpoints() -> Iterator[object]:
+def armed_failpoints() -> Iterator[ModuleType]:
     """The failpoints' module; nothing stays armed."""
     yield failpoints
     failpoints.disarm()

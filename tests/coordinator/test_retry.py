@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import psycopg
@@ -58,21 +59,26 @@ def bump(session: Any, name: str) -> None:
     session.execute(text("update counter set n = n + 1 where name = :name"), {"name": name})
 
 
+def in_another_thread(deed: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(deed).result()
+
+
 def test_a_serialisation_failure_is_tried_again(engine: Engine, counters: None) -> None:
     def first(session: Session, attempt: int) -> None:
         if attempt == 1:
-            with ThreadPoolExecutor(1) as other, engine.connect() as elsewhere:
-                other.submit(bump, elsewhere, "a").result()
-                other.submit(elsewhere.commit).result()
+            in_another_thread(overtake)
         bump(session, "a")
+
+    def overtake() -> None:
+        with engine.begin() as connection:
+            bump(connection, "a")
 
     governance = Governance(first)
     repeatable = engine.execution_options(isolation_level="REPEATABLE READ")
-    # The other connection is opened in this thread, so it must not be the coordinator's engine.
-    with engine_on(engine.url.render_as_string(hide_password=False)) as engine:
-        RunCompletionTransaction(repeatable, governance=governance).execute(**RUN)
-        assert governance.attempts == 2
-        assert written(engine) == ONE_SET
+    RunCompletionTransaction(repeatable, governance=governance).execute(**RUN)
+    assert governance.attempts == 2
+    assert written(engine) == ONE_SET
 
 
 def test_a_deadlock_is_tried_again(engine: Engine, counters: None) -> None:
@@ -180,16 +186,13 @@ def test_a_failure_does_not_quote_the_row_in_its_message(engine: Engine) -> None
 
 
 def test_a_serialisation_failure_at_the_commit_is_tried_again(
-    engine: Engine, counters: None
+    engine: Engine, counters: None, armed_failpoints: ModuleType
 ) -> None:
-    """Write skew: each side reads what the other writes; the server finds out at a commit."""
+    """Write skew: each side reads what the other writes, and the other commits first."""
 
-    def first(session: Session, attempt: int) -> None:
+    def first(session: Session, _: int) -> None:
         session.execute(text("select n from counter where name = 'b'"))
         bump(session, "a")
-        if attempt == 1:
-            with ThreadPoolExecutor(1) as other:
-                other.submit(the_other_side).result()
 
     def the_other_side() -> None:
         with serializable.begin() as connection:
@@ -199,8 +202,10 @@ def test_a_serialisation_failure_at_the_commit_is_tried_again(
     commits: list[object] = []
     serializable = engine.execution_options(isolation_level="SERIALIZABLE")
     event.listen(serializable, "commit", commits.append)
+    armed_failpoints.arm("coordinator.before_commit", the_other_side)
     governance = Governance(first)
     RunCompletionTransaction(serializable, governance=governance).execute(**RUN)
     assert governance.attempts == 2
+    # Ours that failed, the other's, ours that succeeded.
     assert len(commits) == 3
     assert written(engine) == ONE_SET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from coordinator import (
     RetryBudget,
     RollbackAction,
     RunCompletionTransaction,
-    failpoints,
 )
 from coordinator.domains.tables import domain_acks
 from relay.admin import migrate
 from tests.coordinator.database import count, engine_on, written
 from tests.support.proxy import TcpProxy
+
+AtTheCommit = Callable[[Callable[[], None]], None]
 
 RUN: dict[str, Any] = {"run_id": "r1", "tenant_id": "t1", "run_status": "failed"}
 ONE_SET = {
@@ -68,18 +70,14 @@ def engine(server: Any, proxy: TcpProxy) -> Iterator[Engine]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    failpoints.disarm()
-
-
-def at_the_commit(deed: Callable[[], object]) -> None:
-    failpoints.arm("coordinator.before_commit", lambda: deed() and None)
+@pytest.fixture
+def at_the_commit(armed_failpoints: ModuleType) -> Callable[[Callable[[], None]], None]:
+    """Does something when the next transaction is about to commit."""
+    return lambda deed: armed_failpoints.arm("coordinator.before_commit", deed)
 
 
 def test_a_commit_that_happened_is_found_and_not_done_again(
-    engine: Engine, proxy: TcpProxy
+    engine: Engine, proxy: TcpProxy, at_the_commit: AtTheCommit
 ) -> None:
     incident = CountsUndoings()
     at_the_commit(lambda: proxy.cut_after_client_sends(b"COMMIT", drop_reply=True))
@@ -91,7 +89,7 @@ def test_a_commit_that_happened_is_found_and_not_done_again(
 
 
 def test_a_commit_that_did_not_happen_is_undone_and_done_again(
-    engine: Engine, proxy: TcpProxy
+    engine: Engine, proxy: TcpProxy, at_the_commit: AtTheCommit
 ) -> None:
     incident = CountsUndoings()
     at_the_commit(proxy.cut)
@@ -102,7 +100,7 @@ def test_a_commit_that_did_not_happen_is_undone_and_done_again(
 
 
 def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown_and_undoes_nothing(
-    server: Any, engine: Engine, proxy: TcpProxy
+    server: Any, engine: Engine, proxy: TcpProxy, at_the_commit: AtTheCommit
 ) -> None:
     incident = CountsUndoings()
     budget = RetryBudget(attempts_max=2, total_s=1, wait_max_s=0.01)
@@ -116,7 +114,7 @@ def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown_and_undoes_noth
 
 
 def test_the_same_call_after_an_unknown_outcome_completes_the_run_once(
-    server: Any, engine: Engine, proxy: TcpProxy
+    server: Any, engine: Engine, proxy: TcpProxy, at_the_commit: AtTheCommit
 ) -> None:
     budget = RetryBudget(attempts_max=2, total_s=1, wait_max_s=0.01)
     at_the_commit(proxy.close)

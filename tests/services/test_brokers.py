@@ -1,5 +1,4 @@
-"""What the tests take for granted of their brokers: each case on the mock, and on the real one if
-it is there."""
+"""What the tests take for granted of their brokers, shown on the mock and on the real one."""
 
 from __future__ import annotations
 

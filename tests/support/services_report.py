@@ -1,5 +1,4 @@
-"""Says in the header which services the tests use, and in the summary which tests had to do
-without."""
+"""Says which services the tests use, and at the end which tests had to do without."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""outbox.emit: the same outbox for any client in any language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.rows import namedtuple_row
+
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture(scope="module")
+def emptied_database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    with postgres.database(migrated_template) as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture
+def connection(emptied_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection whose transaction is rolled back: the next test finds the database empty."""
+    with psycopg.connect(emptied_database_url, row_factory=namedtuple_row) as opened:
+        yield opened
+        opened.rollback()
+
+
+def only_row(connection: psycopg.Connection[Any], statement: LiteralString) -> Any:
+    (row,) = connection.execute(statement).fetchall()
+    return row
+
+
+def test_emit_returns_the_idempotency_key_of_the_row(connection: psycopg.Connection[Any]) -> None:
+    emitted = only_row(connection, "select outbox.emit('a', 'k', 't', '\\x00ff')")
+    row = only_row(connection, "select * from outbox.event")
+    assert isinstance(emitted[0], UUID)
+    assert (row.id, row.topic, row.key, row.type, row.payload, row.headers, row.content_type) == (
+        emitted[0], "a", "k", "t", b"\x00\xff", {}, "application/json",
+    )  # fmt: skip
+
+
+def test_emit_takes_headers_by_name(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        "select outbox.emit(topic => 'a', key => null, type => 't', payload => null,"
+        ' headers => \'{"traceparent": "00-ab"}\')'
+    )
+    row = only_row(connection, "select * from outbox.event")
+    assert (row.key, row.payload, row.headers) == (None, None, {"traceparent": "00-ab"})
+
+
+def test_emit_is_part_of_the_callers_transaction(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("select outbox.emit('a', 'k', 't', '')")
+    connection.rollback()
+    assert only_row(connection, "select count(*) from outbox.event") == (0,)
+
+
+def test_emit_writes_under_the_callers_transaction_id(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction(), connection.transaction():
+        connection.execute("select outbox.emit('a', 'k', 't', '')")
+        same = only_row(connection, "select txid = pg_current_xact_id() from outbox.event")
+    assert same == (True,)
+
+
+def test_emit_is_not_led_astray_by_a_callers_search_path(
+    connection: psycopg.Connection[Any],
+) -> None:
+    connection.execute("create schema decoy")
+    connection.execute("create table decoy.event (like outbox.event)")
+    connection.execute("set local search_path = decoy")
+    connection.execute("select outbox.emit('a', 'k', 't', '')")
+    assert only_row(connection, "select count(*) from decoy.event") == (0,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "constraint"),
+    [
+        ("'a b', 'k', 't', ''", "topic_is_1_to_249_of_letters_digits_dot_underscore_hyphen"),
+        ("'a', 'k', '', ''", "type_is_1_to_255_printable_characters"),
+        ("'a', repeat('k', 8193), 't', ''", "key_is_at_most_8192_bytes"),
+        ("'a', 'k', 't', repeat('x', 1000001)::bytea", "payload_is_at_most_1000000_bytes"),
+        ("'a', 'k', 't', '', '[]'", "headers_are_an_object_of_at_most_16384_bytes"),
+        ("'a', 'k', 't', '', '{\"ce_id\": \"x\"}'", "header_names_are_legal_and_values_printable"),
+        ("'a', 'k', 't', '', '{\"a\": 1}'", "header_names_are_legal_and_values_printable"),
+    ],
+)
+def test_emit_refuses_bad_input_by_a_constraint_that_says_the_rule(
+    connection: psycopg.Connection[Any], arguments: str, constraint: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        connection.execute(f"select outbox.emit({arguments})")
+    assert (refused.value.diag.constraint_name or "").startswith(constraint)
+
+
+def test_a_writer_cannot_choose_a_position(connection: psycopg.Connection[Any]) -> None:
+    with pytest.raises(psycopg.errors.GeneratedAlways):
+        connection.execute("insert into outbox.event (position, topic, type) values (1, 'a', 't')")

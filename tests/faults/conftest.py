@@ -1,0 +1,32 @@
+"""Services that a test may break, and settings that a given server may not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from relay.admin import migrate
+from relay.demo import kafka_jars
+from relay.demo.apache_kafka import ApacheKafka
+from tests.support.postgres import CrashablePostgres
+from tests.support.workload import prepare_keys
+
+
+@pytest.fixture
+def two_phase_postgres(own_postgres: Callable[..., CrashablePostgres]) -> CrashablePostgres:
+    """A private server that allows prepared transactions, ready for writers."""
+    server = own_postgres(max_prepared_transactions="20")
+    migrate.upgrade(server.url())
+    prepare_keys(server.url())
+    return server
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[ApacheKafka]:
+    """A private Kafka, to suspend and to kill. Where the run's broker is a container or a given
+    one, this is started beside it if the machine can."""
+    if missing := kafka_jars.unavailable_reason():
+        pytest.skip(f"needs a real broker of its own: {missing}")
+    with ApacheKafka() as kafka:
+        yield kafka

@@ -1,0 +1,61 @@
+"""Up and down from an installed wheel, far from any checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from relay.admin import migrate
+
+CHECKOUT = Path(migrate.__file__).parents[2]
+
+PROGRAM = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[1])
+from relay.admin import migrate
+assert pathlib.Path(sys.argv[1]) in migrate.migrations_folder().parents, migrate.migrations_folder()
+migrate.upgrade(sys.argv[2])
+print(migrate.current(sys.argv[2]))
+migrate.downgrade(sys.argv[2], "base")
+print(migrate.current(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the wheel was unpacked, as an installer does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_an_installed_wheel_migrates_up_and_down(
+    installed: Path, empty_database_url: str, tmp_path: Path
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, str(installed), empty_database_url],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == [migrate.head(), "None"]
+
+
+def test_a_wheel_carries_what_type_checkers_and_the_relay_read(installed: Path) -> None:
+    for name in ("coordinator/py.typed", "relay/py.typed", "relay/migrations/env.py"):
+        assert (installed / name).is_file(), name

@@ -1,0 +1,312 @@
+"""PostgreSQL as far as the relay can tell: transaction ids, snapshots, a log that is flushed late.
+
+All that the database knows is what its log says, record by record. A crash keeps the records that
+were flushed and forgets the others, so what a crash can take back is not modelled case by case: it
+follows. Two things come out as in the real one and are what the cursor must survive:
+
+- A transaction's id is handed out at its first write, long before its commit, and before it waits
+  for a key's lock; an id whose records were not flushed is handed out again after a crash.
+- A commit that does not wait for its flush is visible at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from relay.core.cursor import Cursor
+from relay.core.snapshot import Snapshot
+from relay.errors import Unreachable
+
+__all__ = ["Event", "FakePostgres", "LeaseRow", "Session", "Transaction"]
+
+FIRST_XID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of the outbox. `subxid`: the savepoint that it was written in."""
+
+    position: int
+    txid: int
+    event_id: str
+    key: str | None
+    subxid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    owner: str | None = None
+    term: int = 0
+    expires_at_s: float = float("-inf")
+    blocked: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """A transaction's write, of an event or of anything else; its first one gives it its id."""
+
+    xid: int
+    subxid: int | None = None
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    xid: int
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBackTo:
+    xid: int
+    subxid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry of the log of windows."""
+
+    entry: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    row: LeaseRow
+
+
+Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Leased
+
+
+@dataclass
+class _Memory:
+    """What the records so far amount to."""
+
+    next_xid: int = FIRST_XID
+    newest_ended: int = FIRST_XID - 1
+    next_position: int = 1
+    in_progress: dict[int, list[Event]] = field(default_factory=dict)
+    prepared: set[int] = field(default_factory=set)
+    committed: list[Event] = field(default_factory=list)
+    entries: list[Cursor] = field(default_factory=list)
+    lease: LeaseRow = LeaseRow()
+
+    def take(self, record: Record) -> None:
+        match record:
+            case Wrote(xid, subxid, event):
+                self.next_xid = max(self.next_xid, (subxid or xid) + 1)
+                events = self.in_progress.setdefault(xid, [])
+                if event is not None:
+                    events.append(event)
+                    self.next_position = event.position + 1
+            case RolledBackTo(xid, subxid):
+                kept = [one for one in self.in_progress[xid] if one.subxid != subxid]
+                self.in_progress[xid] = kept
+                self.newest_ended = max(self.newest_ended, subxid)
+            case Prepared(xid):
+                self.prepared.add(xid)
+            case Ended(xid, committed):
+                self._end(xid, committed)
+            case Appended(entry):
+                self.entries.append(entry)
+            case Leased(row):
+                self.lease = row
+
+    def _end(self, xid: int, committed: bool) -> None:
+        events = self.in_progress.pop(xid)
+        self.prepared.discard(xid)
+        self.newest_ended = max(self.newest_ended, xid)
+        if committed:
+            self.committed += sorted(events, key=lambda one: one.position)
+
+    def recover(self) -> None:
+        """After the last record: whatever is neither ended nor prepared was rolled back."""
+        self.in_progress = {x: events for x, events in self.in_progress.items() if x in self.prepared}
+        self.newest_ended = self.next_xid - 1
+
+
+class FakePostgres:
+    """One server, its one database, and its clock."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.incarnation = 0
+        self._log: list[Record] = []
+        self._flushed = 0
+        self._memory = _Memory()
+        self._locks: dict[str, int] = {}
+        self._append(Appended(Cursor(0, 0, *[Snapshot(1, 1, frozenset())] * 2, closed=True)))
+        self.flush()
+
+    @property
+    def committed(self) -> list[Event]:
+        """The events that are there, in commit order; of one transaction by position."""
+        return self._memory.committed
+
+    @property
+    def entries(self) -> list[Cursor]:
+        """The log of windows, in the order of writing."""
+        return self._memory.entries
+
+    @property
+    def lease(self) -> LeaseRow:
+        return self._memory.lease
+
+    @property
+    def prepared(self) -> list[int]:
+        return sorted(self._memory.prepared)
+
+    def snapshot(self) -> Snapshot:
+        """As pg_current_snapshot(): what ended, up to the newest that did."""
+        xmax = self._memory.newest_ended + 1
+        xip = frozenset(xid for xid in self._memory.in_progress if xid < xmax)
+        return Snapshot(min(xip, default=xmax), xmax, xip)
+
+    def begin(self) -> Transaction:
+        return Transaction(self)
+
+    def end_prepared(self, xid: int, *, commit: bool) -> None:
+        """COMMIT PREPARED or ROLLBACK PREPARED; either waits for its flush."""
+        self.end(xid, commit=commit, synchronous=True)
+
+    def flush(self, records: int | None = None) -> None:
+        """Flush so many records more; all of them by default."""
+        ahead = len(self._log) - self._flushed
+        self._flushed += ahead if records is None else min(records, ahead)
+
+    def crash(self) -> None:
+        """Stop at once and start again: what was not flushed has never been."""
+        del self._log[self._flushed :]
+        self._memory = _Memory()
+        for record in self._log:
+            self._memory.take(record)
+        self._memory.recover()
+        self._locks = {
+            one.key: xid
+            for xid, events in self._memory.in_progress.items()
+            for one in events
+            if one.key is not None
+        }
+        self.incarnation += 1
+
+    # What sessions do
+
+    def store_entry(self, entry: Cursor, *, synchronous: bool = True) -> None:
+        self._store(Appended(entry), synchronous=synchronous)
+
+    def store_lease(self, **changes: object) -> None:
+        self._store(Leased(replace(self.lease, **changes)), synchronous=True)  # type: ignore[arg-type]  # by name
+
+    def new_xid(self) -> int:
+        return self._memory.next_xid
+
+    def new_position(self) -> int:
+        return self._memory.next_position
+
+    def write(self, record: Wrote | RolledBackTo) -> None:
+        self._append(record)
+
+    def prepare(self, xid: int) -> None:
+        self._append(Prepared(xid))
+        self.flush()
+
+    def end(self, xid: int, *, commit: bool, synchronous: bool) -> None:
+        self._append(Ended(xid, commit))
+        self._locks = {key: holder for key, holder in self._locks.items() if holder != xid}
+        if synchronous:
+            self.flush()
+
+    def lock(self, key: str, xid: int) -> bool:
+        """Whether `xid` has the lock of `key` now; if not, another holds it."""
+        return self._locks.setdefault(key, xid) == xid
+
+    def _store(self, record: Record, *, synchronous: bool) -> None:
+        xid = self.new_xid()
+        for one in (Wrote(xid), record):
+            self._append(one)
+        self.end(xid, commit=True, synchronous=synchronous)
+
+    def _append(self, record: Record) -> None:
+        self._log.append(record)
+        self._memory.take(record)
+
+
+class Session:
+    """A connection of the relay: it ends with the server that it was made to."""
+
+    def __init__(self, database: FakePostgres) -> None:
+        self._database = database
+        self._incarnation = database.incarnation
+
+    @property
+    def database(self) -> FakePostgres:
+        """The server; raises Unreachable when it is not the one that this session was made to."""
+        if self._database.incarnation != self._incarnation:
+            raise Unreachable("database: the connection is lost")
+        return self._database
+
+
+class Transaction:
+    """A writer's transaction."""
+
+    def __init__(self, database: FakePostgres) -> None:
+        self._database = database
+        self._incarnation = database.incarnation
+        self._subxid: int | None = None
+        self._in_savepoint = False
+        self.xid: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server that it runs in is still there."""
+        return self._incarnation == self._database.incarnation
+
+    def touch(self) -> int:
+        """Write something that is no event, if nothing was written yet; the transaction's id."""
+        if self.xid is None:
+            self.xid = self._database.new_xid()
+            self._database.write(Wrote(self.xid))
+        return self.xid
+
+    def emit(self, event_id: str, key: str | None) -> bool:
+        """Write an event under the lock of its key; False, with the id spent, if it would wait."""
+        xid = self.touch()
+        if key is not None and not self._database.lock(key, xid):
+            return False
+        if self._in_savepoint and self._subxid is None:
+            self._subxid = self._database.new_xid()
+        position = self._database.new_position()
+        event = Event(position, xid, event_id, key, self._subxid)
+        self._database.write(Wrote(xid, self._subxid, event))
+        return True
+
+    def savepoint(self) -> None:
+        """Begin one; one that is open is released."""
+        self._in_savepoint, self._subxid = True, None
+
+    def rollback_to_savepoint(self) -> None:
+        if self._subxid is not None and self.xid is not None:
+            self._database.write(RolledBackTo(self.xid, self._subxid))
+        self._in_savepoint, self._subxid = False, None
+
+    def commit(self, *, synchronous: bool = True) -> None:
+        if self.xid is not None:
+            self._database.end(self.xid, commit=True, synchronous=synchronous)
+
+    def rollback(self) -> None:
+        if self.xid is not None:
+            self._database.end(self.xid, commit=False, synchronous=False)
+
+    def prepare(self) -> None:
+        if self.xid is not None:
+            self._database.prepare(self.xid)
+
+
+def visible(events: list[Event], snapshot: Snapshot) -> Iterator[Event]:
+    """Those of committed `events` that `snapshot` sees."""
+    return (one for one in events if snapshot.sees(one.txid))

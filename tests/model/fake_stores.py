@@ -1,0 +1,152 @@
+"""The relay's ports on the fake database. They pass the same tests as the real ones (contract/).
+
+A planted bug replaces one of the pieces in `Reading`, or overrides a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+from relay.core.cursor import Cursor
+from relay.core.inputs import Loaded, NothingAhead, Opened, Row, Rows, Saved
+from relay.core.lease import LEASE_TTL_S
+from relay.core.window import PAGE_BYTES_MAX, Chunk, Page, Window, pages_of
+from relay.errors import Fenced
+from tests.model.fake_postgres import Event, FakePostgres, Session
+
+__all__ = ["FakeCursorStore", "FakeLeaseStore", "FakePageSource", "Reading"]
+
+TOPIC = "outbox.model"
+
+
+def by_position(event: Event) -> int:
+    return event.position
+
+
+def in_window(database: FakePostgres, window: Window) -> list[Event]:
+    """The events of a window, by the ranges of ids that the index would be asked for."""
+    ranges = window.ranges()
+    return [e for e in database.committed if any(low <= e.txid < high for low, high in ranges)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How windows are read. Blocks and pages are small, so that a few events fill several."""
+
+    members: Callable[[FakePostgres, Window], list[Event]] = in_window
+    order: Callable[[Event], int] = by_position
+    chunk_bits: int = 2
+    page_events_max: int = 3
+
+    def plan(self, database: FakePostgres, window: Window, after: int) -> tuple[Page, ...]:
+        """The pages of what a window holds beyond a position."""
+        positions = sorted(
+            event.position for event in self.members(database, window) if event.position > after
+        )
+        blocks = groupby(positions, key=lambda position: position >> self.chunk_bits)
+        return pages_of(self._chunk(list(block)) for _, block in blocks)
+
+    def page(self, database: FakePostgres, window: Window, page: Page) -> Rows:
+        events = [
+            event
+            for event in self.members(database, window)
+            if page.first_position <= event.position <= page.last_position
+        ]
+        return [_row(event) for event in sorted(events, key=self.order)[: page.limit]]
+
+    def _chunk(self, positions: list[int]) -> Chunk:
+        bytes_max = PAGE_BYTES_MAX // self.page_events_max
+        return Chunk(positions[0], positions[-1], len(positions), bytes_max)
+
+
+def _row(event: Event) -> Row:
+    payload = event.event_id.encode()
+    position, key = event.position, event.key
+    return (position, event.event_id, TOPIC, key, "type", "text/plain", payload, "time", None)
+
+
+class FakeCursorStore:
+    """See CursorStore."""
+
+    def __init__(self, session: Session, term: int, reading: Reading) -> None:
+        self._session = session
+        self._term = term
+        self._reading = reading
+
+    def load(self) -> Loaded:
+        database = self._session.database
+        cursor = max(database.entries, key=lambda entry: (entry.number, entry.step))
+        if cursor.closed:
+            return Loaded(cursor, ())
+        pages = self._reading.plan(database, cursor.window, cursor.last_position)
+        return Loaded(cursor, pages)
+
+    def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
+        database = self._session.database
+        opened = cursor.opened(database.snapshot())
+        pages = self._reading.plan(database, opened.window, 0)
+        if not pages:
+            return NothingAhead()
+        self._append(opened)
+        return Opened(opened, pages)
+
+    def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
+        self._append(cursor)
+        if unblocks:
+            self._session.database.store_lease(blocked=None)
+        return Saved(cursor)
+
+    def report_blocked(self, event_id: str, reason: str) -> None:
+        if self._session.database.lease.term == self._term:
+            self._session.database.store_lease(blocked=(event_id, reason))
+
+    def _append(self, cursor: Cursor) -> None:
+        database = self._session.database
+        if database.lease.term != self._term:
+            raise Fenced(f"term {self._term} is over")
+        if any((cursor.number, cursor.step) == (e.number, e.step) for e in database.entries):
+            raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another")
+        self._store(cursor)
+
+    def _store(self, cursor: Cursor) -> None:
+        self._session.database.store_entry(cursor)
+
+
+class FakePageSource:
+    """See PageSource."""
+
+    def __init__(self, session: Session, reading: Reading) -> None:
+        self._session = session
+        self._reading = reading
+
+    def read(self, window: Window, page: Page) -> Rows:
+        return self._reading.page(self._session.database, window, page)
+
+
+class FakeLeaseStore:
+    """See LeaseStore. Connects anew for each request."""
+
+    def __init__(self, database: FakePostgres) -> None:
+        self._database = database
+
+    def acquire(self, owner: str) -> int | None:
+        lease = self._database.lease
+        if lease.expires_at_s >= self._database.now_s and lease.owner != owner:
+            return None
+        expires_at_s = self._database.now_s + LEASE_TTL_S
+        self._database.store_lease(
+            owner=owner, term=lease.term + 1, expires_at_s=expires_at_s, blocked=None
+        )
+        return self._database.lease.term
+
+    def renew(self, owner: str, term: int) -> bool:
+        if (self._database.lease.owner, self._database.lease.term) != (owner, term):
+            return False
+        self._database.store_lease(expires_at_s=self._database.now_s + LEASE_TTL_S)
+        return True
+
+    def release(self, owner: str) -> None:
+        if self._database.lease.owner == owner:
+            self._database.store_lease(owner=None, expires_at_s=float("-inf"))

@@ -1,0 +1,150 @@
+"""Relays with one bug each. The names are those that outboxes are known to fail by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from relay.core import inputs as told
+from relay.core.cursor import Cursor
+from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
+from relay.core.window import Window
+from relay.ports import CursorStore, Sink
+from tests.model.fake_broker import FakeBroker, FakeSink
+from tests.model.fake_postgres import Event, FakePostgres, Session, visible
+from tests.model.fake_stores import FakeCursorStore, Reading
+from tests.model.two_step_pump import Parts, Process
+
+__all__ = ["PLANTED"]
+
+
+def behind_the_last_id(database: FakePostgres, window: Window) -> list[Event]:
+    """`where position > last`, last being the newest that was read before."""
+    read = visible(database.committed, window.since)
+    last = max((event.position for event in read), default=0)
+    return [one for one in visible(database.committed, window.until) if one.position > last]
+
+
+def by_txid(event: Event) -> tuple[int, int]:
+    """`order by txid, position`."""
+    return (event.txid, event.position)
+
+
+def without_late_part(database: FakePostgres, window: Window) -> list[Event]:
+    """Only what had no id yet when C was taken, not what was in progress."""
+    seen = visible(database.committed, window.until)
+    return [event for event in seen if event.txid >= window.since.xmax]
+
+
+class RememberingStore(FakeCursorStore):
+    """Goes on from the cursor that it remembers, over whatever happened to the connection."""
+
+    def __init__(self, session: Session, term: int, reading: Reading, memory: list[Cursor]) -> None:
+        super().__init__(session, term, reading)
+        self._memory = memory
+
+    def load(self) -> Loaded:
+        if not self._memory:
+            return super().load()
+        cursor = self._memory[-1]
+        left = self._reading.plan(self._session.database, cursor.window, cursor.last_position)
+        return Loaded(cursor, () if cursor.closed else left)
+
+    def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
+        if self._memory and self._memory[-1].closed:
+            cursor = self._memory[-1]
+        opened = super().open_next(cursor)
+        if isinstance(opened, NothingAhead):
+            until = self._session.database.snapshot()
+            self._memory.append(replace(cursor, since=until, until=until, closed=True))
+        return opened
+
+    def _append(self, cursor: Cursor) -> None:
+        super()._append(cursor)
+        self._memory.append(cursor)
+
+
+class AsynchronousStore(FakeCursorStore):
+    """Sends a window without having waited until it, and so its events, are flushed."""
+
+    def _store(self, cursor: Cursor) -> None:
+        self._session.database.store_entry(cursor, synchronous=False)
+
+
+class UnfencedStore(FakeCursorStore):
+    """Asks neither for the term nor whether another relay wrote the entry."""
+
+    def _append(self, cursor: Cursor) -> None:
+        self._store(cursor)
+
+
+class StoresFirst(FakeSink):
+    """Moves the cursor past events, and then sends them."""
+
+    def __init__(self, broker: FakeBroker, store: CursorStore, process: Process) -> None:
+        super().__init__(broker)
+        self._store = store
+        self._process = process
+
+    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+        cursor = self._process.cursor.advanced(told.position(rows[-1]))
+        self._store.save(cursor, unblocks=False)
+        return super().send(rows, number, keep_going)
+
+
+class DeafSink(FakeSink):
+    """Takes silence for an acknowledgement."""
+
+    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+        outcome = super().send(rows, number, keep_going)
+        return told.Acked() if isinstance(outcome, told.Doubtful) else outcome
+
+
+class SkippingSink(FakeSink):
+    """Leaves out what the broker refuses, and sends the rest of its page."""
+
+    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+        refused = self._broker.refused
+        rest = [row for row in rows if told.event_id(row) not in refused]
+        outcome = super().send(rest, number, keep_going)
+        return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
+
+
+def remembering(
+    session: Session, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return RememberingStore(session, term, reading, memory)
+
+
+def asynchronous(
+    session: Session, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return AsynchronousStore(session, term, reading)
+
+
+def unfenced(session: Session, term: int, reading: Reading, memory: list[Cursor]) -> CursorStore:
+    return UnfencedStore(session, term, reading)
+
+
+def deaf(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+    return DeafSink(broker)
+
+
+def skipping(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+    return SkippingSink(broker)
+
+
+# One page a window, so that the order is all that is wrong.
+_BY_TXID = Reading(order=by_txid, chunk_bits=20, page_events_max=1_000)  # type: ignore[arg-type]  # sorts as well
+
+PLANTED: dict[str, tuple[Parts, str]] = {
+    "id > last": (Parts(Reading(members=behind_the_last_id)), "I1"),
+    "ordered by txid": (Parts(_BY_TXID), "I3"),
+    "no late part": (Parts(Reading(members=without_late_part)), "I1"),
+    "cursor kept in memory over a lost connection": (Parts(make_store=remembering), "I1"),
+    "window sent before it is stored": (Parts(make_store=asynchronous), "I2"),
+    "cursor moved before the ack": (Parts(make_sink=StoresFirst), "I1"),
+    "result of the flush ignored": (Parts(make_sink=deaf), "I1"),
+    "refused event overtaken": (Parts(make_sink=skipping), "I3"),
+    "no fence": (Parts(make_store=unfenced), "I"),
+}

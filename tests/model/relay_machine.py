@@ -1,0 +1,224 @@
+"""The state machine that Hypothesis drives: writers, two relays, a database and a broker that fail.
+
+Every rule is something that the world may do at any time. When the rules are over the faults heal,
+one relay drains, and the log is judged by the checker that judges the real Kafka.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from relay.core.checker import History, Meant, Outcome, Seen, check, payload_hash
+from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
+from tests.model.fake_postgres import FakePostgres, Transaction
+from tests.model.fake_stores import TOPIC
+from tests.model.two_step_pump import Parts, Process
+
+__all__ = ["RelayMachine", "Violated"]
+
+# Of two partitions: "a" and "b" share one, "d" has the other.
+KEYS = (None, "a", "b", "d")
+WRITERS = 3
+RELAYS = 2
+STEPS_TO_DRAIN_MAX = 2_000
+
+writers = st.integers(0, WRITERS - 1)
+relays = st.integers(0, RELAYS - 1)
+counts = st.lists(st.integers(0, 3), min_size=PARTITIONS, max_size=PARTITIONS)
+
+
+class Violated(AssertionError):
+    """What was promised did not hold."""
+
+
+class RelayMachine(RuleBasedStateMachine):
+    """The relay in its world. A planted bug is a subclass with other parts."""
+
+    parts: ClassVar[Parts] = Parts()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database = FakePostgres()
+        self.broker = FakeBroker()
+        self.written: dict[str, str | None] = {}
+        self.transactions: dict[int, Transaction] = {}
+        self.lives = 0
+        self.buried: list[Process] = []
+        self.processes = [self._start() for _ in range(RELAYS)]
+        self.repeatable = 0
+
+    # Writers
+
+    @rule(writer=writers)
+    def write_something_that_is_no_event(self, writer: int) -> None:
+        self._transaction(writer).touch()
+
+    @rule(writer=writers, key=st.sampled_from(KEYS))
+    def write(self, writer: int, key: str | None) -> None:
+        event_id = f"e{len(self.written)}"
+        if self._transaction(writer).emit(event_id, key):
+            self.written[event_id] = key
+
+    @rule(writer=writers)
+    def savepoint(self, writer: int) -> None:
+        self._transaction(writer).savepoint()
+
+    @rule(writer=writers)
+    def roll_back_to_savepoint(self, writer: int) -> None:
+        self._transaction(writer).rollback_to_savepoint()
+
+    @rule(writer=writers, synchronous=st.booleans())
+    def commit(self, writer: int, synchronous: bool) -> None:
+        self._ended(writer).commit(synchronous=synchronous)
+
+    @rule(writer=writers)
+    def roll_back(self, writer: int) -> None:
+        self._ended(writer).rollback()
+
+    @rule(writer=writers)
+    def prepare(self, writer: int) -> None:
+        self._ended(writer).prepare()
+
+    @precondition(lambda self: self.database.prepared)
+    @rule(commit=st.booleans())
+    def end_a_prepared_transaction(self, commit: bool) -> None:
+        self.database.end_prepared(self.database.prepared[0], commit=commit)
+
+    # Relays
+
+    @rule(relay=relays, steps=st.integers(1, 12))
+    def run(self, relay: int, steps: int) -> None:
+        self.processes[relay].run(steps)
+
+    @rule(relay=relays)
+    def pause_between_trust_and_act(self, relay: int) -> None:
+        self.processes[relay].look()
+
+    @rule(relay=relays)
+    def wake_up(self, relay: int) -> None:
+        self.processes[relay].act()
+
+    @rule(relay=relays)
+    def keep_the_lease(self, relay: int) -> None:
+        self.processes[relay].elector.attempt()
+
+    @rule(relay=relays)
+    def kill(self, relay: int) -> None:
+        self.processes[relay].die()
+        self._replace(relay)
+
+    @rule(relay=relays)
+    def stop_cleanly(self, relay: int) -> None:
+        process = self.processes[relay]
+        process.stop(steps_max=100)
+        _require(process.unstored == 0, f"{process.unstored} records will follow a clean stop")
+        self._replace(relay)
+
+    # The world
+
+    @rule(seconds=st.sampled_from([0.01, 2.0, 7.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.database.now_s += seconds
+
+    @rule(records=st.integers(1, 8))
+    def write_ahead_log_is_flushed(self, records: int) -> None:
+        self.database.flush(records)
+
+    @rule()
+    def database_crashes(self) -> None:
+        self.database.crash()
+        self.transactions.clear()
+
+    @rule(arrive=counts, arrive_late=counts)
+    def next_send_is_in_doubt(self, arrive: list[int], arrive_late: list[int]) -> None:
+        self.broker.doubt = Doubt(arrive, arrive_late)
+
+    @rule()
+    def records_arrive_late(self) -> None:
+        self.repeatable += self.broker.deliver_what_is_under_way()
+
+    @precondition(lambda self: self.written)
+    @rule(data=st.data())
+    def broker_refuses_an_event(self, data: st.DataObject) -> None:
+        self.broker.refused.add(data.draw(st.sampled_from(sorted(self.written))))
+
+    @rule()
+    def broker_takes_everything_again(self) -> None:
+        self.broker.refused.clear()
+
+    # The judgement
+
+    def teardown(self) -> None:
+        self._heal()
+        self._drain()
+        self._judge()
+
+    def _heal(self) -> None:
+        for writer in list(self.transactions):
+            self._ended(writer).commit()
+        for xid in self.database.prepared:
+            self.database.end_prepared(xid, commit=True)
+        self.database.flush()
+        self.broker_takes_everything_again()
+        self.broker.doubt = None
+        for relay, process in enumerate(self.processes):
+            process.act()
+            self.kill(relay)
+        self.database.now_s += 60.0
+
+    def _drain(self) -> None:
+        relay = self.processes[0]
+        for _ in range(STEPS_TO_DRAIN_MAX):
+            relay.run()
+            if relay.idle:
+                return
+        raise Violated("liveness: not drained")
+
+    def _judge(self) -> None:
+        processes = [*self.buried, *self.processes]
+        most = max(process.most_in_flight for process in processes)
+        page = self.parts.reading.page_events_max
+        _require(most <= page, f"in flight: {most} records, a page has {page}")
+        repeatable = self.repeatable + sum(process.repeatable for process in processes)
+        history = History(self._meant(), self._by_partition())
+        verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
+        _require(verdict.ok, verdict.report())
+
+    def _meant(self) -> list[Meant]:
+        stand = [event.event_id for event in self.database.committed]
+        meant, numbers = [], dict.fromkeys(KEYS, 0)
+        for event_id in [*stand, *(self.written.keys() - set(stand))]:
+            key = self.written[event_id]
+            outcome = Outcome.COMMITTED if event_id in stand else Outcome.ROLLED_BACK
+            numbers[key] += outcome is Outcome.COMMITTED
+            value = payload_hash(event_id.encode())
+            n = numbers[key]
+            meant.append(Meant("w", key, n, event_id, TOPIC, value, {}, outcome))
+        return meant
+
+    def _by_partition(self) -> list[Seen]:
+        return sorted(self.broker.records, key=lambda record: record.partition)
+
+    def _transaction(self, writer: int) -> Transaction:
+        if writer not in self.transactions:
+            self.transactions[writer] = self.database.begin()
+        return self.transactions[writer]
+
+    def _ended(self, writer: int) -> Transaction:
+        return self.transactions.pop(writer, None) or self.database.begin()
+
+    def _start(self) -> Process:
+        self.lives += 1
+        return Process(f"relay/{self.lives}", self.database, self.broker, self.parts)
+
+    def _replace(self, relay: int) -> None:
+        self.buried.append(self.processes[relay])
+        self.processes[relay] = self._start()
+
+
+def _require(held: bool, otherwise: str) -> None:
+    if not held:
+        raise Violated(otherwise)

@@ -1,0 +1,212 @@
+"""One relay process in the model: the production machine and elector, a step at a time.
+
+A step has two halves. `look` asks whether the lease is still trusted, as the pump does before it
+acts; `act` acts. Between the two a process may be paused for as long as it takes another to be
+elected: that is the zombie, and nothing in the process can notice it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relay.core import effects as do
+from relay.core import inputs as told
+from relay.core.cursor import Cursor
+from relay.core.machine import Moment, Relay, State, step
+from relay.daemon.elector import Elector
+from relay.errors import Fenced, InvariantBroken, Unreachable
+from relay.ports import CursorStore, Sink
+from tests.model.fake_broker import FakeBroker, FakeSink
+from tests.model.fake_postgres import FakePostgres, Session
+from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
+
+__all__ = ["Parts", "Process"]
+
+
+class MakesStore(Protocol):
+    def __call__(
+        self, session: Session, term: int, reading: Reading, memory: list[Cursor]
+    ) -> CursorStore: ...
+
+
+class MakesSink(Protocol):
+    def __call__(self, broker: FakeBroker, store: CursorStore, process: Process) -> Sink: ...
+
+
+def honest_store(
+    session: Session, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return FakeCursorStore(session, term, reading)
+
+
+def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+    return FakeSink(broker)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a process is made of; a planted bug is another part."""
+
+    reading: Reading = Reading()
+    make_store: MakesStore = honest_store
+    make_sink: MakesSink = honest_sink
+
+
+@dataclass
+class _Term:
+    """One term of leading, as a Pump is."""
+
+    number: int
+    store: CursorStore
+    source: FakePageSource
+    sink: Sink
+
+
+@dataclass
+class Process:
+    """One life of a relay process; a restart is another.
+
+    Attributes:
+        unstored: how many records went out since the last entry was stored: those in flight.
+        repeatable: how many records faults have allowed to be repeated.
+        most_in_flight: the most that one fault has allowed.
+    """
+
+    owner: str
+    database: FakePostgres
+    broker: FakeBroker
+    parts: Parts
+    stopping: bool = False
+    stopped: bool = False
+    unstored: int = 0
+    repeatable: int = 0
+    most_in_flight: int = 0
+    memory: list[Cursor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        leases = FakeLeaseStore(self.database)
+        self.elector = Elector(self.owner, leases, lambda: self.database.now_s, lambda _: None)
+        self._leases = leases
+        self._term: _Term | None = None
+        self._relay = Relay()
+        self._effect: do.Effect = do.StandBy()
+        self._may_act = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it leads and has found nothing to publish."""
+        return isinstance(self._effect, do.Rest) and self._effect.idle
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._relay.at
+
+    def run(self, steps: int = 1) -> None:
+        """Keep the lease, and make so many steps."""
+        for _ in range(steps):
+            if not self.stopped:
+                self.elector.attempt()
+                self.look()
+                self.act()
+
+    def look(self) -> None:
+        """The first half of a step."""
+        if self._term is None:
+            self._begin_term()
+        elif not self._may_act and not self.elector.trusted(self._term.number):
+            self._lose()
+        else:
+            self._may_act = True
+
+    def act(self) -> None:
+        """The second half, if the first one allowed it."""
+        if self._term is None or not self._may_act:
+            return
+        self._may_act = False
+        try:
+            self._tell(self._perform(self._effect, self._term))
+        except Fenced:
+            self.elector.resign(self._term.number)
+            self._lose()
+        except Unreachable:
+            self._lose()
+
+    def stop(self, steps_max: int) -> None:
+        """SIGTERM: drain, and give the lease back."""
+        self.stopping = True
+        while self._term is not None and not self.stopped and steps_max:
+            self.run()
+            steps_max -= 1
+        assert self.stopped or self._term is None, f"does not stop in {self._relay.state}"
+        self._leases.release(self.owner)
+
+    def die(self) -> None:
+        """SIGKILL: what is in flight may be repeated by the next leader."""
+        self.allow(self.unstored)
+        self.stopped = True
+
+    def allow(self, records: int) -> None:
+        """A fault: so many of the records that went out may go out again."""
+        self.repeatable += records
+        self.most_in_flight = max(self.most_in_flight, records)
+        self.unstored = 0
+
+    def _begin_term(self) -> None:
+        number = self.elector.await_term(0.0)
+        if number is None or self.stopping:
+            return
+        session, parts = Session(self.database), self.parts
+        store = parts.make_store(session, number, parts.reading, self.memory)
+        sink = parts.make_sink(self.broker, store, self)
+        self._term = _Term(number, store, FakePageSource(session, parts.reading), sink)
+        self._tell(told.Elected())
+
+    def _lose(self) -> None:
+        self.allow(self.unstored)
+        self._tell(told.Lost())
+        self._term = None
+        self._may_act = False
+
+    def _tell(self, given: told.Input) -> None:
+        moment = Moment(self.database.now_s, self.stopping)
+        self._relay, self._effect = step(self._relay, given, moment)
+        if isinstance(self._effect, do.Stop):
+            assert self._relay.state is State.STOPPED
+            self.stopped = True
+
+    def _perform(self, effect: do.Effect, term: _Term) -> told.Input:
+        match effect:
+            case do.Load():
+                return term.store.load()
+            case do.OpenNext(cursor):
+                return self._stored(term.store.open_next(cursor))
+            case do.Read(window, page, _):
+                return told.PageRead(term.source.read(window, page))
+            case do.Send(rows, number):
+                return self._send(term, rows, number)
+            case do.Save(cursor, unblocks):
+                return self._stored(term.store.save(cursor, unblocks=unblocks))
+            case do.ReportBlocked(event_id, reason):
+                term.store.report_blocked(event_id, reason)
+                return told.Reported()
+            case do.Rest(seconds):
+                self.database.now_s += seconds
+                return told.Rested()
+            case _:
+                raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
+
+    def _send(self, term: _Term, rows: told.Rows, number: int) -> told.Input:
+        before = len(self.broker.records)
+        outcome = term.sink.send(rows, number, lambda: True)
+        went_out = len(self.broker.records) - before
+        self.unstored += went_out
+        superseded = self.database.lease.term != term.number
+        if superseded or not isinstance(outcome, told.Acked):
+            self.allow(self.unstored)
+        return outcome
+
+    def _stored(self, given: told.Input) -> told.Input:
+        if not isinstance(given, told.NothingAhead):
+            self.unstored = 0
+        return given
