@@ -1,8 +1,8 @@
 """The relay's SQL, one file a concern, loaded as named statements.
 
-A statement begins at a header comment `-- <concern>_<name>: what it does`; the header goes on with the index
-and the lock that it takes and the guarantee it stands for. It ends before the next header. Values
-are bound by name; there is nothing to fill in, so there is nothing to quote.
+A statement begins at a header comment `-- <concern>_<name>: what it does`; the header goes on with
+the index and the lock that it takes and the guarantee it stands for. It ends before the next
+header. Values are bound by name; there is nothing to fill in, so there is nothing to quote.
 """
 
 from __future__ import annotations
