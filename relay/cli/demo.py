@@ -14,7 +14,7 @@ __all__ = ["demo"]
 
 
 @click.command()
-@click.option("--runs", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True)
 @click.option(
     "--broker",
     type=click.Choice(["mock", "kafka"]),

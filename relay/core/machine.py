@@ -11,7 +11,7 @@ event.
     READING    PageRead      SENDING, or on to the next page when there was nothing on this one
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
-    SENDING    Refused       SENDING one by one, then REPORTING
+    SENDING    Refused       SENDING half as many, until it is one alone: then REPORTING
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
     RETRYING   Rested        SENDING the same events again
@@ -43,10 +43,14 @@ from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.pacing import WINDOW_EVERY_S, next_rest_s, retry_rest_s
-from relay.core.window import Page
+from relay.core.window import CHUNK_BITS, Page
 from relay.errors import IllegalTransition
 
 __all__ = ["TRANSITIONS", "Moment", "Relay", "State", "step"]
+
+
+PAGE_EVENTS = 1 << CHUNK_BITS
+"""The most that a page holds, and so the most that is sent at once."""
 
 
 class State(Enum):
@@ -81,7 +85,7 @@ class Relay:
     cursor: Cursor | None = None
     pages: tuple[Page, ...] = ()
     rows: told.Rows = ()
-    one_by_one: bool = False
+    at_once: int = PAGE_EVENTS
     attempts: int = 0
     reported: bool = False
     rest_s: float = 0.0
@@ -150,7 +154,13 @@ def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
 
 def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
     sent = _slice(relay)
-    relay = replace(relay, rows=relay.rows[len(sent) :], attempts=0, busy_until_s=moment.now_s)
+    relay = replace(
+        relay,
+        rows=relay.rows[len(sent) :],
+        at_once=min(2 * relay.at_once, PAGE_EVENTS),
+        attempts=0,
+        busy_until_s=moment.now_s,
+    )
     if relay.rows or relay.pages or relay.reported:
         cursor = relay.at.advanced(told.position(sent[-1]))
         save = do.Save(cursor, unblocks=relay.reported)
@@ -162,7 +172,7 @@ def _saved(relay: Relay, saved: told.Saved, moment: Moment) -> Step:
     relay = replace(relay, cursor=saved.cursor)
     if relay.rows:
         return _stop(relay) if moment.stopping else _send(relay)
-    return _next_page(replace(relay, one_by_one=False), moment)
+    return _next_page(relay, moment)
 
 
 def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
@@ -170,12 +180,13 @@ def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
 
 
 def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
-    """Find the event the broker will not take by sending one at a time.
+    """Halve what is sent at once until the refusal is of one event alone.
 
-    Only then is it known which one it is.
+    A broker judges a batch whole, and names none of its events. When each half passes, it was the
+    batch that was too large, and no event is to blame.
     """
-    if not relay.one_by_one and len(relay.rows) > 1:
-        return _send(replace(relay, one_by_one=True))
+    if (sent := len(_slice(relay))) > 1:
+        return _send(replace(relay, at_once=sent // 2))
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
     return relay, do.ReportBlocked(told.event_id(relay.rows[0]), refused.reason)
 
@@ -212,14 +223,14 @@ def _send(relay: Relay) -> Step:
 
 
 def _slice(relay: Relay) -> told.Rows:
-    return relay.rows[:1] if relay.one_by_one else relay.rows
+    return relay.rows[: relay.at_once]
 
 
 def _look(relay: Relay, moment: Moment) -> Step:
     if moment.stopping:
         return _stop(relay)
     too_early_s = relay.opened_at_s + WINDOW_EVERY_S - moment.now_s
-    relay = replace(relay, rows=(), pages=(), one_by_one=False)
+    relay = replace(relay, rows=(), pages=())
     if too_early_s > 0:
         return replace(relay, state=State.RESTING), do.Rest(too_early_s)
     return replace(relay, state=State.LOOKING), do.OpenNext(relay.at)

@@ -144,6 +144,9 @@ class Service:
         match effect, outcome:
             case _, told.Doubtful(reason):
                 log.warning("delivery_in_doubt", reason=reason, attempts=relay.attempts + 1)
+            case do.Send(rows, _), told.Refused(reason) if len(rows) > 1:
+                advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
+                log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
             case do.ReportBlocked(event_id, reason), _:
                 log.error(
                     "event_refused",

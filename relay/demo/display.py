@@ -193,7 +193,7 @@ def _print_proof(console: Console, proof: Proof) -> None:
         table.add_row(line.claim, line.found, _mark(line))
     console.print(table)
     for violation in proof.violations():
-        console.print(Text(violation, style="red"))
+        console.print(Text(violation, style="red"), soft_wrap=True)
     console.print(
         Text("Every count is right.", style="bold green")
         if proof.holds

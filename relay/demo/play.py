@@ -132,8 +132,8 @@ class _Performance:
             leader.kill()
         (now,) = self._database.execute("select clock_timestamp()").fetchone() or (None,)
         self._kill = _Kill(leader, now, monotonic())
-        moment = "with events sent and not yet noted" if in_flight else "at rest"
-        self._display.say(f"kill -9 of {leader.name} (pid {leader.pid}), the leader, {moment}")
+        moment = "events sent, place not yet saved" if in_flight else "at rest"
+        self._display.say(f"kill -9 of the leader, {leader.name} (pid {leader.pid}): {moment}")
 
     def _look_for_takeover(self, kill: _Kill) -> None:
         if (leader := self._watch.leader) is not None and leader is not kill.leader:

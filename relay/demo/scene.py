@@ -89,7 +89,7 @@ def set_scene(broker: BrokerKind, say: Say) -> Iterator[Scene]:
         say(f"{postgres} is ready and migrated")
         properties = config.kafka_properties() if given_servers else {}
         servers, kind = (
-            (given_servers, "broker given by RELAY_KAFKA_BOOTSTRAP_SERVERS")
+            (given_servers, "Kafka (RELAY_KAFKA_BOOTSTRAP_SERVERS)")
             if given_servers
             else _own_broker(stack, broker)
         )
@@ -113,8 +113,9 @@ def _migrated(stack: ExitStack, url: str, consumer: str, *, given: bool) -> str:
         # What the runs wrote stays, like that of any run; the rest is of no use afterwards.
         stack.callback(tables.remove, connection, consumer)
     tables.create(connection)
-    version = connection.info.parameter_status("server_version")
-    return f"PostgreSQL {version} ({'given by RELAY_DATABASE_URL' if given else 'embedded'})"
+    # Packagers add their own name to the number.
+    version = (connection.info.parameter_status("server_version") or "").partition(" ")[0]
+    return f"PostgreSQL {version} ({'RELAY_DATABASE_URL' if given else 'embedded'})"
 
 
 def _refuse_others_outbox(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -22,6 +23,8 @@ from relay.kafka.properties import SILENT
 __all__ = ["KafkaSink"]
 
 ASK_EVERY_S = 0.1
+
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 
 class KafkaSink:
@@ -52,22 +55,30 @@ class KafkaSink:
         except KafkaException as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
             self._failures.append(problem.args[0])
-        failures = list(self._failures)
-        self.discard()
-        if not failures:
+        failed = bool(self._failures)
+        failures = self._given_up()
+        if not failed:
             return Lost()
         reason = next((why for error in failures if (why := refusal(error))), None)
         return Refused(reason) if reason else Doubtful(failures[0].str())
 
     def discard(self) -> None:
         """See Sink.discard."""
+        self._given_up()
+
+    def _given_up(self) -> list[KafkaError]:
+        """Throw the producer away; all that failed, but for what was only given up here.
+
+        The client raises the fatal error of a gap as soon as there is one, before it has told which
+        event was refused and why; that comes with the reports of what is purged.
+        """
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            # What is purged leaves a gap, which the client takes for a fatal error, and raises.
-            with suppress(KafkaException):
-                producer.purge(in_queue=True, in_flight=True, blocking=True)
-                producer.poll(0)
-        self._failures = []
+            for serve in (partial(producer.purge, blocking=True), partial(producer.poll, 0)):
+                with suppress(KafkaException):
+                    serve()
+        failures, self._failures = self._failures, []
+        return [error for error in failures if error.code() not in _PURGED]
 
     def _new_producer(self) -> Producer:
         self._failures = []

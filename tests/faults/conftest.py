@@ -22,7 +22,7 @@ def two_phase_postgres(own_postgres: Callable[..., CrashablePostgres]) -> Crasha
     return server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_kafka() -> Iterator[ApacheKafka]:
     """A private Kafka, to suspend and to kill. Where the run's broker is a container or a given
     one, this is started beside it if the machine can."""

@@ -7,12 +7,9 @@ from random import Random
 from tests.support.history import Ledger, end_lease, events_in_flight, prove
 from tests.support.kafka import Broker
 from tests.support.processes import RelayProcess, StartRelay
-from tests.support.workload import PLAIN, Shape, writing
+from tests.support.workload import writing
 
 KILLS = 20
-
-# Short pauses: some transactions are open whenever the relay dies.
-SHAPES = (*PLAIN, Shape(pause_s=0.05), Shape(pause_s=0.02, commits=False))
 
 
 def test_twenty_kills_under_load_lose_nothing_and_repeat_what_was_in_flight_at_most(
@@ -25,7 +22,7 @@ def test_twenty_kills_under_load_lose_nothing_and_repeat_what_was_in_flight_at_m
         return relay_process(outbox_url, broker.bootstrap_servers)
 
     leader = start()
-    with writing(outbox_url, ledger, writers=4, shapes=SHAPES):
+    with writing(outbox_url, ledger, writers=6):
         for _ in range(KILLS):
             leader.wait_for_log("leading")
             standby = start()

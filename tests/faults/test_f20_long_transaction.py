@@ -13,9 +13,9 @@ import pytest
 from relay import sql
 from relay.core.snapshot import Snapshot
 from relay.core.window import CHUNK_BITS, Window
-from relay.postgres.connect import Connection, connect
+from relay.postgres.connect import Connection, connect, pinned_transaction
 from relay.postgres.cursor_store import read_cursor
-from relay.postgres.window_reader import pinned_transaction, xid_arrays
+from relay.postgres.window_reader import xid_arrays
 from tests.support.consume import read_topic
 from tests.support.history import Ledger, prove, wait_drained
 from tests.support.kafka import Broker
@@ -23,8 +23,8 @@ from tests.support.postgres import CrashablePostgres
 from tests.support.processes import StartRelay
 from tests.support.workload import KEYS, Writer
 
-PUBLISHED = 20_000
-HELD = 2_000
+PUBLISHED = 8_000
+HELD = 1_000
 PENDING = 7
 BLOCKS_MAX = 150
 """An index is three levels deep at most here, in each of eight leaves, for a few ranges."""

@@ -71,13 +71,6 @@ class AsynchronousStore(FakeCursorStore):
         self._session.database.store_entry(cursor, synchronous=False)
 
 
-class UnfencedStore(FakeCursorStore):
-    """Asks neither for the term nor whether another relay wrote the entry."""
-
-    def _append(self, cursor: Cursor) -> None:
-        self._store(cursor)
-
-
 class StoresFirst(FakeSink):
     """Moves the cursor past events, and then sends them."""
 
@@ -122,10 +115,6 @@ def asynchronous(
     return AsynchronousStore(session, term, reading)
 
 
-def unfenced(session: Session, term: int, reading: Reading, memory: list[Cursor]) -> CursorStore:
-    return UnfencedStore(session, term, reading)
-
-
 def deaf(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
     return DeafSink(broker)
 
@@ -146,5 +135,4 @@ PLANTED: dict[str, tuple[Parts, str]] = {
     "cursor moved before the ack": (Parts(make_sink=StoresFirst), "I1"),
     "result of the flush ignored": (Parts(make_sink=deaf), "I1"),
     "refused event overtaken": (Parts(make_sink=skipping), "I3"),
-    "no fence": (Parts(make_store=unfenced), "I"),
 }

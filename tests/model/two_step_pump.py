@@ -13,6 +13,7 @@ from typing import Protocol
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
+from relay.core.lease import RENEW_EVERY_S
 from relay.core.machine import Moment, Relay, State, step
 from relay.daemon.elector import Elector
 from relay.errors import Fenced, InvariantBroken, Unreachable
@@ -92,6 +93,7 @@ class Process:
         self._relay = Relay()
         self._effect: do.Effect = do.StandBy()
         self._may_act = False
+        self._renewed_at_s = self.database.now_s
 
     @property
     def idle(self) -> bool:
@@ -105,22 +107,26 @@ class Process:
     def run(self, steps: int = 1) -> None:
         """Keep the lease, and make so many steps."""
         for _ in range(steps):
-            if not self.stopped:
-                self.elector.attempt()
-                self.look()
-                self.act()
+            self._keep_the_lease()
+            self._look()
+            self._act()
 
-    def look(self) -> None:
-        """The first half of a step."""
+    def half_a_step(self) -> None:
+        """Look, if it has not, else act: a process can be paused between the two."""
+        if self._may_act:
+            self._act()
+        else:
+            self._look()
+
+    def _look(self) -> None:
         if self._term is None:
             self._begin_term()
-        elif not self._may_act and not self.elector.trusted(self._term.number):
+        elif not self.elector.trusted(self._term.number):
             self._lose()
         else:
             self._may_act = True
 
-    def act(self) -> None:
-        """The second half, if the first one allowed it."""
+    def _act(self) -> None:
         if self._term is None or not self._may_act:
             return
         self._may_act = False
@@ -151,6 +157,13 @@ class Process:
         self.repeatable += records
         self.most_in_flight = max(self.most_in_flight, records)
         self.unstored = 0
+
+    def _keep_the_lease(self) -> None:
+        """No more often than the elector's thread does: each renewal flushes the log."""
+        now_s = self.database.now_s
+        if self.elector.await_term(0.0) is None or now_s >= self._renewed_at_s + RENEW_EVERY_S:
+            self.elector.attempt()
+            self._renewed_at_s = now_s
 
     def _begin_term(self) -> None:
         number = self.elector.await_term(0.0)

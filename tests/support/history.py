@@ -178,8 +178,12 @@ def wait_drained(url: str, timeout_s: float = 30.0) -> None:
         )
 
 
-def prove(ledger: Ledger, url: str, bootstrap_servers: str, *, max_duplicates: int = 0) -> Proof:
+def prove(
+    ledger: Ledger, url: str, bootstrap_servers: str, *, max_duplicates: int | None = 0
+) -> Proof:
     """Wait until all is published, and hold the broker against what was meant.
+
+    `max_duplicates` None allows any number.
 
     Raises:
         AssertionError: one of I1 to I7 is broken; has a line for each violation.

@@ -47,8 +47,14 @@ class Shape:
     pause_s: float = 0.0
 
 
-PLAIN = (Shape(), Shape(), Shape(), Shape(commits=False), Shape(savepoint="rolled back"))
-"""What services do all day."""
+PLAIN = (
+    Shape(pause_s=0.02),
+    Shape(pause_s=0.02),
+    Shape(pause_s=0.05),
+    Shape(pause_s=0.02, commits=False),
+    Shape(pause_s=0.02, savepoint="rolled back"),
+)
+"""What services do all day. The pauses leave the processors to the relay."""
 
 AWKWARD = (
     Shape(pause_s=0.03),
