@@ -22,7 +22,9 @@ from relay.postgres.connect import Connection
 from relay.postgres.cursor_store import read_cursor
 
 _READY_TIMEOUT_S: Final = 60.0
-_POLL_S: Final = 0.002
+_LOG_POLL_S: Final = 0.05
+# While the leader is aimed at: a window is open for a few milliseconds.
+_AIM_POLL_S: Final = 0.002
 # How long a frozen leader may be looked at: far less than its lease lasts.
 _FROZEN_MAX_S: Final = 0.15
 
@@ -63,7 +65,13 @@ class Player:
         Raises:
             ServiceFailed: it ended, or did not say so in 60 s.
         """
-        self._process.until_ready(lambda: self.logged(event), _READY_TIMEOUT_S)
+        deadline = monotonic() + _READY_TIMEOUT_S
+        while not self.logged(event):
+            self.require_running()
+            if monotonic() > deadline:
+                waited = f"{self.name} was not {event} in {_READY_TIMEOUT_S:g} s"
+                raise ServiceFailed(f"{waited}:\n{self._process.log_tail()}")
+            threading.Event().wait(_LOG_POLL_S)
 
     def logged(self, event: str) -> bool:
         """Whether it has said so in its log."""
@@ -126,7 +134,7 @@ class Cast:
             self.require_running()
             if monotonic() > deadline:
                 raise ServiceFailed(f"no relay leads after {_READY_TIMEOUT_S:g} s")
-            threading.Event().wait(_POLL_S)
+            threading.Event().wait(_LOG_POLL_S)
 
     def require_running(self) -> None:
         """See Player.require_running."""
@@ -164,7 +172,7 @@ def kill_in_flight(leader: Player, database: Connection, patience_s: float) -> b
                 leader.kill()
                 return True
             leader.thaw()
-        threading.Event().wait(_POLL_S)
+        threading.Event().wait(_AIM_POLL_S)
     return False
 
 
@@ -176,7 +184,7 @@ def _sent_and_open(database: Connection) -> bool:
             return not read_cursor(database).closed
         if monotonic() > deadline:
             return False
-        threading.Event().wait(_POLL_S)
+        threading.Event().wait(_AIM_POLL_S)
     return False
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from click.testing import CliRunner
+
+from relay.cli.main import main
 from tests.support.processes import environment
 
 
@@ -28,19 +33,15 @@ class Outcome:
 def relay(
     *args: str, database_url: str = "", bootstrap_servers: str = "", unset: str = "", **env: str
 ) -> Outcome:
-    """Run `relay ARGS...` to its end, without the variables named in `unset`."""
+    """Run `relay ARGS...` to its end, without the variables named in `unset`.
+
+    The daemon has a process of its own, as its signals and its log are the process's; the other
+    commands run here, which is four times as fast.
+    """
     variables = environment(database_url, bootstrap_servers, **env)
     for name in unset.split():
         variables.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, "-m", "relay.cli.main", *args],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return _in_a_process(args, variables) if args[0] == "run" else _here(args, variables)
 
 
 def status(database_url: str) -> dict[str, Any]:
@@ -49,3 +50,19 @@ def status(database_url: str) -> dict[str, Any]:
     assert outcome.exit_code == 0, outcome.said
     found: dict[str, Any] = json.loads(outcome.out)
     return found
+
+
+def _in_a_process(args: tuple[str, ...], variables: Mapping[str, str]) -> Outcome:
+    command = [sys.executable, "-m", "relay.cli.main", *args]
+    done = subprocess.run(
+        command, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def _here(args: tuple[str, ...], variables: Mapping[str, str]) -> Outcome:
+    removed = {name: None for name in os.environ if name not in variables}
+    done = CliRunner().invoke(main, args, env={**removed, **variables})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Outcome(done.exit_code, done.stdout, done.stderr)

@@ -10,12 +10,20 @@ from sqlalchemy import Engine
 
 from coordinator import RunCompletionTransaction, create_transaction_coordinator, failpoints
 from tests.coordinator.database import engine_on
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An engine on a fresh, migrated database."""
     with engine_on(database_url, pool_size=20) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def untouched_engine(postgres: Postgres, migrated_template: str) -> Iterator[Engine]:
+    """An engine on one database for tests that leave nothing behind: a tenth of the time."""
+    with postgres.database(migrated_template) as name, engine_on(postgres.url(name)) as made:
         yield made
 
 

@@ -74,11 +74,15 @@ def test_each_action_leaves_one_ack_with_the_reason(engine: Engine) -> None:
         for row in rows
     ] == [
         (
-            "incident", "ticket", "rolled_back", "RuntimeError: no policy", False,
+            "incident",
+            "ticket",
+            "rolled_back",
+            "RuntimeError: no policy",
+            False,
             "OSError: the pager is away",
         ),
         ("incident", "page", "rolled_back", "RuntimeError: no policy", True, None),
-    ]  # fmt: skip
+    ]
     assert {(row.tenant_id, row.run_id) for row in rows} == {("t1", "r1")}
     assert len({row.call_id for row in rows}) == 1
 

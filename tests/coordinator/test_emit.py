@@ -9,20 +9,16 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
-
-from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="module")
-def emptied_database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    with postgres.database(migrated_template) as name:
-        yield postgres.url(name)
+from sqlalchemy import Engine
 
 
 @pytest.fixture
-def connection(emptied_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+def connection(untouched_engine: Engine) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose transaction is rolled back: the next test finds the database empty."""
-    with psycopg.connect(emptied_database_url, row_factory=namedtuple_row) as opened:
+    url = untouched_engine.url.set(drivername="postgresql")
+    with psycopg.connect(
+        url.render_as_string(hide_password=False), row_factory=namedtuple_row
+    ) as opened:
         yield opened
         opened.rollback()
 
@@ -37,8 +33,14 @@ def test_emit_returns_the_idempotency_key_of_the_row(connection: psycopg.Connect
     row = only_row(connection, "select * from outbox.event")
     assert isinstance(emitted[0], UUID)
     assert (row.id, row.topic, row.key, row.type, row.payload, row.headers, row.content_type) == (
-        emitted[0], "a", "k", "t", b"\x00\xff", {}, "application/json",
-    )  # fmt: skip
+        emitted[0],
+        "a",
+        "k",
+        "t",
+        b"\x00\xff",
+        {},
+        "application/json",
+    )
 
 
 def test_emit_takes_headers_by_name(connection: psycopg.Connection[Any]) -> None:
@@ -57,9 +59,10 @@ def test_emit_is_part_of_the_callers_transaction(connection: psycopg.Connection[
 
 
 def test_emit_writes_under_the_callers_transaction_id(connection: psycopg.Connection[Any]) -> None:
-    with connection.transaction(), connection.transaction():
+    connection.execute("select 1")
+    with connection.transaction():  # a savepoint: a transaction is under way
         connection.execute("select outbox.emit('a', 'k', 't', '')")
-        same = only_row(connection, "select txid = pg_current_xact_id() from outbox.event")
+    same = only_row(connection, "select txid = pg_current_xact_id() from outbox.event")
     assert same == (True,)
 
 

@@ -6,11 +6,15 @@ import json
 
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, registry
 
 from coordinator import (
     DomainResult,
+    FinishedRun,
+    IncidentFacade,
     InvalidEvent,
     RunCompletionTransaction,
+    TransactionFailed,
     TransactionPhase,
 )
 from coordinator.domains.tables import incidents, policy_evaluations, traces
@@ -23,18 +27,30 @@ def test_a_run_that_did_not_succeed_gets_one_incident(
     coordinator: RunCompletionTransaction, engine: Engine, run_status: str
 ) -> None:
     result = coordinator.execute(
-        run_id="r1", tenant_id="t1", run_status=run_status, agent_id="a", error_code="E1",
-        error_message="line\nline", is_synthetic=True, synthetic_scenario_id="s",
-    )  # fmt: skip
+        run_id="r1",
+        tenant_id="t1",
+        run_status=run_status,
+        agent_id="a",
+        error_code="E1",
+        error_message="line\nline",
+        is_synthetic=True,
+        synthetic_scenario_id="s",
+    )
     with engine.connect() as connection:
         row = connection.execute(select(incidents)).one()._asdict()
     del row["created_at"]
     assert str(row.pop("id")) == result.results["incident"].id
     assert row == {
-        "tenant_id": "t1", "run_id": "r1", "run_status": run_status, "agent_id": "a",
-        "error_code": "E1", "error_message": "line\nline", "trace_id": None,
-        "is_synthetic": True, "synthetic_scenario_id": "s",
-    }  # fmt: skip
+        "tenant_id": "t1",
+        "run_id": "r1",
+        "run_status": run_status,
+        "agent_id": "a",
+        "error_code": "E1",
+        "error_message": "line\nline",
+        "trace_id": None,
+        "is_synthetic": True,
+        "synthetic_scenario_id": "s",
+    }
 
 
 def test_a_run_that_succeeded_has_a_result_that_says_no_incident_was_needed(
@@ -84,9 +100,14 @@ def test_events_say_what_happened_under_the_runs_key(
     ]
     assert {row.type: row.id for row in rows} == result.event_ids
     assert json.loads(rows[1].payload) == {
-        "tenant_id": "t1", "run_id": "r1", "incident_id": result.results["incident"].id,
-        "run_status": "failed", "agent_id": None, "error_code": "E1", "error_message": None,
-    }  # fmt: skip
+        "tenant_id": "t1",
+        "run_id": "r1",
+        "incident_id": result.results["incident"].id,
+        "run_status": "failed",
+        "agent_id": None,
+        "error_code": "E1",
+        "error_message": None,
+    }
 
 
 def test_a_successful_run_without_a_trace_has_two_events(
@@ -142,18 +163,44 @@ def test_a_result_becomes_json(coordinator: RunCompletionTransaction) -> None:
         "all_domains_succeeded": True,
         "results": [
             {
-                "domain": "incident", "success": True, "id": None, "needed": False,
+                "domain": "incident",
+                "success": True,
+                "id": None,
+                "needed": False,
                 "detail": {"reason": "the run succeeded: no incident is needed"},
             },
             {
-                "domain": "governance", "success": True,
-                "id": result.results["governance"].id, "needed": True,
+                "domain": "governance",
+                "success": True,
+                "id": result.results["governance"].id,
+                "needed": True,
                 "detail": {"policy": "run-must-succeed", "outcome": "compliant"},
             },
         ],
         "event_ids": {name: str(id_) for name, id_ in result.event_ids.items()},
         "replayed": False,
-    }  # fmt: skip
+    }
+
+
+class Note:
+    """A row that a facade adds as an object, and leaves to the session to write."""
+
+
+def test_an_added_object_that_the_database_refuses_fails_the_operation_that_added_it(
+    engine: Engine,
+) -> None:
+    class Adds(IncidentFacade):
+        def create(self, session: Session, run: FinishedRun) -> DomainResult:
+            session.add(Note())
+            return super().create(session, run)
+
+    registry().map_imperatively(Note, traces)
+    with pytest.raises(TransactionFailed) as failed:
+        RunCompletionTransaction(engine, incident=Adds()).execute(
+            run_id="r1", tenant_id="t1", run_status="succeeded"
+        )
+    assert failed.value.phase is TransactionPhase.NOT_STARTED
+    assert written(engine) == {}
 
 
 def test_one_completion_takes_seven_statements(

@@ -81,17 +81,26 @@ def test_no_events_are_no_statement(engine: Engine) -> None:
 
 def test_every_field_is_stored_as_it_was_given(engine: Engine) -> None:
     event = OutboxEvent(
-        topic="a", key="ключ", type="t é", payload=bytes(range(256)), content_type="x/y",
+        topic="a",
+        key="ключ",
+        type="t é",
+        payload=bytes(range(256)),
+        content_type="x/y",
         headers={"traceparent": "00-ab", "b": "ü \"'\\"},
-    )  # fmt: skip
+    )
     with Session(engine) as session, session.begin():
         Outbox().add(session, event)
     with engine.connect() as connection:
         row = connection.execute(select(outbox_event)).one()
     assert (row.id, row.topic, row.key, row.type, row.payload, row.content_type, row.headers) == (
-        event.id, event.topic, event.key, event.type, event.payload, event.content_type,
+        event.id,
+        event.topic,
+        event.key,
+        event.type,
+        event.payload,
+        event.content_type,
         event.headers,
-    )  # fmt: skip
+    )
 
 
 def test_no_key_an_empty_key_and_a_tombstone_stay_what_they_are(engine: Engine) -> None:

@@ -20,6 +20,7 @@ from coordinator import (
     TransactionFailed,
     TransactionResult,
 )
+from coordinator.idempotency import event_id
 from tests.coordinator.database import start_trace, statements_of, written
 from tests.support.wait import until
 
@@ -126,7 +127,10 @@ def test_a_run_that_failed_to_complete_can_be_completed_later_under_the_same_eve
     with pytest.raises(TransactionFailed):
         coordinator.execute(**FAILED_RUN)
     result = coordinator.execute(**FAILED_RUN)
-    assert not result.replayed
+    assert result.event_ids == {
+        type_: event_id("t1", "r1", type_)
+        for type_ in ("run.completed", "incident.created", "policy.evaluated")
+    }
     assert written(engine) == {
         "incidents": 1,
         "policy_evaluations": 1,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any, cast
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, RootTransaction, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -51,10 +54,20 @@ def complete_with(engine: Engine, deed: Deed) -> TransactionFailed:
     return failed.value
 
 
-def raw(session: Session) -> object:
-    connection = session.connection().connection.dbapi_connection
-    assert connection is not None
-    return connection
+def raw(session: Session) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", session.connection().connection.dbapi_connection)
+
+
+def engine_of(session: Session) -> Engine:
+    bind = session.get_bind()
+    assert isinstance(bind, Engine)
+    return bind
+
+
+def transaction_of(session: Session) -> RootTransaction:
+    transaction = session.connection().get_transaction()
+    assert transaction is not None
+    return transaction
 
 
 DEEDS: dict[str, Deed] = {
@@ -67,71 +80,71 @@ DEEDS: dict[str, Deed] = {
     "session as context": lambda session: session.__exit__(None, None, None),
     "connection.commit": lambda session: session.connection().commit(),
     "connection.rollback": lambda session: session.connection().rollback(),
-    "transaction.commit": lambda session: session.connection().get_transaction().commit(),  # type: ignore[union-attr]  # there is one
+    "transaction.commit": lambda session: transaction_of(session).commit(),
     "sql commit": lambda session: session.execute(text("/* x */ -- y\n commit")),
     "sql rollback": lambda session: session.execute(text("ROLLBACK")),
     "sql end": lambda session: session.execute(text("end")),
     "sql prepare": lambda session: session.execute(text("prepare transaction 'x'")),
-    "engine.connect": lambda session: session.get_bind().connect(),  # type: ignore[union-attr]  # an Engine
-    "engine.raw_connection": lambda session: session.get_bind().raw_connection(),  # type: ignore[union-attr]  # an Engine
+    "engine.connect": lambda session: engine_of(session).connect(),
+    "engine.raw_connection": lambda session: engine_of(session).raw_connection(),
 }
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
 def test_a_facade_that_ends_or_leaves_the_transaction_is_refused_by_name(
-    engine: Engine, deed: Deed
+    untouched_engine: Engine, deed: Deed
 ) -> None:
-    failed = complete_with(engine, deed)
+    failed = complete_with(untouched_engine, deed)
     assert isinstance(failed.cause, FacadeEndedTransaction)
     assert failed.cause.operation == "governance"
-    assert written(engine) == {}
+    assert written(untouched_engine) == {}
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
 def test_a_facade_that_swallows_the_refusal_fails_the_transaction_all_the_same(
-    engine: Engine, deed: Deed
+    untouched_engine: Engine, deed: Deed
 ) -> None:
-    failed = complete_with(engine, swallowing(deed))
+    failed = complete_with(untouched_engine, swallowing(deed))
     assert isinstance(failed.cause, FacadeEndedTransaction)
-    assert written(engine) == {}
+    assert written(untouched_engine) == {}
 
 
 RAW_DEEDS: dict[str, Deed] = {
-    "commit()": lambda session: raw(session).commit(),  # type: ignore[attr-defined]  # psycopg's
-    "two statements in one text": lambda session: raw(session).execute("select 1; commit"),  # type: ignore[attr-defined]  # psycopg's
+    "commit()": lambda session: raw(session).commit(),
+    "two statements in one text": lambda session: raw(session).execute("select 1; commit"),
 }
 
 
 @pytest.mark.parametrize("deed", RAW_DEEDS.values(), ids=RAW_DEEDS.keys())
 def test_a_commit_on_the_drivers_connection_is_refused_by_the_database(
-    engine: Engine, deed: Deed
+    untouched_engine: Engine, deed: Deed
 ) -> None:
-    failed = complete_with(engine, deed)
+    failed = complete_with(untouched_engine, deed)
     assert "claimed_run_is_completed_in_the_same_commit" in str(failed.cause)
-    assert written(engine) == {}
+    assert written(untouched_engine) == {}
 
 
 @pytest.mark.parametrize("deed", RAW_DEEDS.values(), ids=RAW_DEEDS.keys())
 def test_a_swallowed_commit_on_the_drivers_connection_leaves_nothing(
-    engine: Engine, deed: Deed
+    untouched_engine: Engine, deed: Deed
 ) -> None:
-    complete_with(engine, swallowing(deed))
-    assert written(engine) == {}
+    complete_with(untouched_engine, swallowing(deed))
+    assert written(untouched_engine) == {}
 
 
-def test_a_rollback_on_the_drivers_connection_leaves_nothing(engine: Engine) -> None:
-    failed = complete_with(engine, lambda session: raw(session).rollback())  # type: ignore[attr-defined]  # psycopg's
+def test_a_rollback_on_the_drivers_connection_leaves_nothing(untouched_engine: Engine) -> None:
+    failed = complete_with(untouched_engine, lambda session: raw(session).rollback())
     assert isinstance(failed.cause, FacadeEndedTransaction)
-    assert written(engine) == {}
+    assert written(untouched_engine) == {}
 
 
-def test_a_facade_that_completes_another_run_inside_is_refused(engine: Engine) -> None:
-    inner = RunCompletionTransaction(engine)
+def test_a_facade_that_completes_another_run_inside_is_refused(untouched_engine: Engine) -> None:
+    inner = RunCompletionTransaction(untouched_engine)
     failed = complete_with(
-        engine,
+        untouched_engine,
         lambda _: inner.execute(run_id="r2", tenant_id="t1", run_status="succeeded"),
     )
-    assert written(engine) == {}
+    assert written(untouched_engine) == {}
     assert isinstance(failed.cause, TransactionFailed | FacadeEndedTransaction)
 
 
@@ -164,8 +177,6 @@ def test_the_error_of_a_failed_statement_is_the_cause_not_the_rollback_after_it(
 
 
 def test_others_use_the_engine_freely_while_a_facade_runs(engine: Engine) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     def count_elsewhere() -> object:
         with engine.begin() as connection:
             return connection.scalar(text("select count(*) from public.incidents"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
-from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from coordinator import (
@@ -88,6 +91,22 @@ def test_a_trace_failure_rolls_back_everything(engine: Engine) -> None:
     assert failed.value.phase is TransactionPhase.POLICY_EVALUATED
     assert list(failed.value.partial_results) == ["incident", "governance"]
     assert str(failed.value.cause) == "the trace store is broken"
+
+
+def test_a_checked_trace_is_locked_to_the_commit(
+    coordinator: RunCompletionTransaction, engine: Engine, armed_failpoints: ModuleType
+) -> None:
+    def locked_for_others() -> None:
+        with engine.connect() as other, pytest.raises(OperationalError) as refused:
+            other.execute(text("select from public.traces for update nowait"))
+        assert isinstance(refused.value.orig, LockNotAvailable)
+        looked.append(True)
+
+    looked: list[bool] = []
+    trace_id = start_trace(engine, "t1", "r1")
+    armed_failpoints.arm("coordinator.events_appended", locked_for_others)
+    coordinator.execute(run_id="r1", tenant_id="t1", run_status="failed", trace_id=trace_id)
+    assert looked
 
 
 def test_a_trace_is_started_under_an_id_of_ones_own_or_a_made_one(engine: Engine) -> None:

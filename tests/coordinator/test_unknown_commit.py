@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from coordinator import (
@@ -19,7 +19,7 @@ from coordinator import (
     RollbackAction,
     RunCompletionTransaction,
 )
-from coordinator.domains.tables import domain_acks
+from coordinator.domains.tables import domain_acks, run_claims
 from relay.admin import migrate
 from tests.coordinator.database import count, engine_on, written
 from tests.support.proxy import TcpProxy
@@ -123,3 +123,22 @@ def test_the_same_call_after_an_unknown_outcome_completes_the_run_once(
     with engine_on(server.url()) as direct:
         RunCompletionTransaction(direct).execute(**RUN)
         assert written(direct) == ONE_SET
+
+
+def test_an_old_transaction_that_does_not_end_is_waited_for_within_the_budget(
+    server: Any, engine: Engine, proxy: TcpProxy, at_the_commit: AtTheCommit
+) -> None:
+    """Stands for a server that has not noticed yet that its client is gone."""
+    incident = CountsUndoings()
+    budget = RetryBudget(attempts_max=2, total_s=1, wait_max_s=0.01)
+    with engine_on(server.url()) as direct, direct.connect() as old:
+
+        def cut_and_hold_the_claim() -> None:
+            proxy.cut()
+            old.execute(insert(run_claims), {"tenant_id": "t1", "run_id": "r1"})
+
+        at_the_commit(cut_and_hold_the_claim)
+        with pytest.raises(CommitOutcomeUnknown):
+            RunCompletionTransaction(engine, incident=incident, budget=budget).execute(**RUN)
+        old.rollback()
+    assert incident.undone == 0

