@@ -6,6 +6,7 @@ import click
 
 from coordinator import failpoints
 from relay import config
+from relay.daemon import memory
 from relay.daemon.service import Service
 from relay.daemon.shutdown import stop_on_signals
 from relay.kafka.properties import faults, producer_properties
@@ -26,6 +27,7 @@ def run(until_drained: bool, source: str | None, bootstrap_servers: str | None) 
     settings = config.load({"source": source, "kafka_bootstrap_servers": bootstrap_servers}, faults)
     if settings.failpoint:
         failpoints.arm_kill(settings.failpoint)
+    memory.prepare()
     logs.configure()
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     Service(settings.url, properties, settings.source, stop_on_signals()).run(until_drained)

@@ -47,8 +47,7 @@ class Service:
         stopping: threading.Event,
     ) -> None:
         self._url = database_url
-        self._properties = producer_properties
-        self._source = source
+        self._sink = KafkaSink(producer_properties, source, _warn_broker)
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
@@ -112,7 +111,8 @@ class Service:
         ):
             epoch = self._admitted(connection)
             log.info("leading", term=term, epoch=epoch, owner=self._owner)
-            drained = self._pump(term, connection, pages, epoch).run(until_drained)
+            self._sink.enter(epoch)
+            drained = self._pump(term, connection, pages).run(until_drained)
         if not drained and not self._stopping.is_set():
             log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
         return drained
@@ -123,11 +123,11 @@ class Service:
         refuse_hazards(connection)
         return enter_epoch(connection)
 
-    def _pump(self, term: int, connection: Connection, pages: ReadAhead, epoch: str) -> Pump:
+    def _pump(self, term: int, connection: Connection, pages: ReadAhead) -> Pump:
         return Pump(
             store=PostgresCursorStore(connection, self._owner, term),
             pages=pages,
-            sink=KafkaSink(self._properties, self._source, epoch, _warn_broker),
+            sink=self._sink,
             trusted=lambda: self._elector.trusted(term),
             stopping=self._stopping,
             drain_limit_s=DRAIN_LIMIT_S,

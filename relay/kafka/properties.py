@@ -36,7 +36,8 @@ _OURS: Mapping[str, str | int | bool] = {
     "topic.metadata.propagation.max.ms": 10_000,
     # flush() does not wait for the linger, so it only ever groups what is handed over together.
     "linger.ms": 50,
-    "batch.num.messages": 10_000,
+    # Small enough that the first batches leave while the page is still handed over.
+    "batch.num.messages": 1_000,
     "message.max.bytes": 1_048_576,
     "queue.buffering.max.messages": 100_000,
     "socket.keepalive.enable": True,

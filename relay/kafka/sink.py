@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from zlib import crc32
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -23,34 +24,42 @@ from relay.kafka.properties import SILENT
 __all__ = ["KafkaSink"]
 
 ASK_EVERY_S = 0.1
+METADATA_TIMEOUT_S = 1.0
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 
 class KafkaSink:
-    """See Sink. One producer lives as long as nothing fails."""
+    """See Sink. One producer lives as long as nothing fails, longer than a term if need be."""
 
     def __init__(
         self,
         properties: Mapping[str, str | int | bool],
         source: str,
-        epoch: str,
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`on_trouble` is told, in words, what the client says of its connections."""
+        """`on_trouble` is told, in words, what the client says of its connections.
+
+        The producer is made at once: while the relay stands by it gets the broker's producer id,
+        for which the client lets half a second pass, so a takeover need not wait for it.
+        """
         self._properties = dict(properties)
         self._source = source
-        self._epoch = epoch
+        self._epoch = ""
         self._on_trouble = on_trouble
-        self._producer: Producer | None = None
         self._failures: list[KafkaError] = []
+        self._partitions: dict[str, int] = {}
+        self._producer = self._new_producer()
+
+    def enter(self, epoch: str) -> None:
+        """Events belong to `epoch` from here on."""
+        self._epoch = epoch
 
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """See Sink.send."""
         try:
-            producer = self._producer or self._new_producer()
-            handed_over = self._hand_over(producer, rows, number, keep_going)
-            if handed_over and self._flushed(producer, keep_going):
+            handed_over = self._hand_over(rows, number, keep_going)
+            if handed_over and self._flushed(keep_going):
                 return Acked()
         except KafkaException as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
@@ -64,7 +73,8 @@ class KafkaSink:
 
     def discard(self) -> None:
         """See Sink.discard."""
-        self._given_up()
+        if len(self._producer):
+            self._given_up()
 
     def _given_up(self) -> list[KafkaError]:
         """Throw the producer away; all that failed, but for what was only given up here.
@@ -72,38 +82,46 @@ class KafkaSink:
         The client raises the fatal error of a gap as soon as there is one, before it has told which
         event was refused and why; that comes with the reports of what is purged.
         """
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            for serve in (partial(producer.purge, blocking=True), partial(producer.poll, 0)):
-                with suppress(KafkaException):
-                    serve()
-        failures, self._failures = self._failures, []
-        return [error for error in failures if error.code() not in _PURGED]
+        doubted = self._producer
+        for serve in (partial(doubted.purge, blocking=True), partial(doubted.poll, 0)):
+            with suppress(KafkaException):
+                serve()
+        failures = [error for error in self._failures if error.code() not in _PURGED]
+        self._producer = self._new_producer()
+        return failures
 
     def _new_producer(self) -> Producer:
         self._failures = []
+        self._partitions = {}
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        self._producer = Producer({**self._properties, **callbacks, "logger": SILENT})
-        return self._producer
+        return Producer({**self._properties, **callbacks, "logger": SILENT})
 
-    def _hand_over(
-        self, producer: Producer, rows: Rows, number: int, keep_going: Callable[[], bool]
-    ) -> bool:
+    def _hand_over(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         headers_of = envelope(self._source, self._epoch, number)
-        produce = producer.produce
+        produce = self._producer.produce
         for row in rows:
+            _, event_id, topic, key, _, _, payload, _, _ = row
+            partition = -1 if key is not None else self._partition_without_key(topic, event_id)
             while True:
                 try:
-                    produce(row[2], row[6], row[3], headers=headers_of(row))
+                    produce(topic, payload, key, partition, headers=headers_of(row))
                     break
                 except BufferError:
-                    producer.poll(ASK_EVERY_S)
+                    self._producer.poll(ASK_EVERY_S)
                     if self._failures or not keep_going():
                         return False
         return True
 
-    def _flushed(self, producer: Producer, keep_going: Callable[[], bool]) -> bool:
-        while producer.flush(ASK_EVERY_S):
+    def _partition_without_key(self, topic: str, event_id: str) -> int:
+        """The client would draw another partition at each attempt; by its id an event keeps it."""
+        count = self._partitions.get(topic)
+        if count is None:
+            found = self._producer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic]
+            count = self._partitions[topic] = len(found.partitions)
+        return crc32(event_id.encode()) % count if count else -1
+
+    def _flushed(self, keep_going: Callable[[], bool]) -> bool:
+        while self._producer.flush(ASK_EVERY_S):
             if self._failures or not keep_going():
                 return False
         return not self._failures

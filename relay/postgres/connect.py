@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from relay import sql
-from relay.errors import SchemaMismatch, Unreachable
+from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
 
 __all__ = ["SILENCE_MAX_MS", "Connection", "connect", "pinned_transaction", "translated_errors"]
 
@@ -72,6 +72,12 @@ def translated_errors(url: str = "") -> Iterator[None]:
         raise SchemaMismatch(
             "the outbox schema is missing or of another version: run `relay migrate`"
         ) from problem
+    except psycopg.errors.InsufficientPrivilege as problem:
+        raise UnsafeDatabase(f"database: {problem.diag.message_primary}: GRANT it") from None
+    except psycopg.errors.ReadOnlySqlTransaction:
+        raise Unreachable(
+            "database: it is a standby; events are published from the primary"
+        ) from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
         raise Unreachable(f"database: {_scrubbed(str(problem), url)}") from None
 

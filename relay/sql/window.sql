@@ -34,7 +34,7 @@ order by chunk.first;
 -- of 5 million.
 select e.position, e.id::text, e.topic, e.key, e.type, e.content_type, e.payload,
        to_char(e.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       nullif(e.headers::text, '{}')
+       case when e.headers <> '{}' then e.headers::text end
 from outbox.event e
 where e.position between %(first)s and %(last)s
   and ((e.position >> 20) & 7) = %(leaf)s

@@ -182,13 +182,12 @@ def test_a_result_becomes_json(coordinator: RunCompletionTransaction) -> None:
     }
 
 
-class Note:
-    """A row that a facade adds as an object, and leaves to the session to write."""
-
-
 def test_an_added_object_that_the_database_refuses_fails_the_operation_that_added_it(
     engine: Engine,
 ) -> None:
+    class Note:
+        """A row without what it must have, added as an object for the session to write."""
+
     class Adds(IncidentFacade):
         def create(self, session: Session, run: FinishedRun) -> DomainResult:
             session.add(Note())

@@ -110,9 +110,7 @@ class RelayMachine(RuleBasedStateMachine):
     @rule()
     def all_is_published(self) -> None:
         for process in self.processes:
-            for _ in range(STEPS_OF_A_BURST):
-                if not process.idle:
-                    process.run()
+            process.run_until_idle(STEPS_OF_A_BURST)
 
     @rule(relay=relays)
     def half_a_step(self, relay: int) -> None:
@@ -188,11 +186,8 @@ class RelayMachine(RuleBasedStateMachine):
 
     def _drain(self) -> None:
         relay = self.processes[0]
-        for _ in range(STEPS_TO_DRAIN_MAX):
-            relay.run()
-            if relay.idle:
-                return
-        raise Violated("liveness: not drained")
+        relay.run_until_idle(STEPS_TO_DRAIN_MAX)
+        _require(relay.idle, "liveness: not drained")
 
     def _judge(self) -> None:
         processes = [*self.buried, *self.processes]

@@ -111,6 +111,13 @@ class Process:
             self._look()
             self._act()
 
+    def run_until_idle(self, steps_max: int) -> None:
+        """Look once more at least, and publish what is there."""
+        for _ in range(steps_max):
+            self.run()
+            if self.idle:
+                return
+
     def half_a_step(self) -> None:
         """Look, if it has not, else act: a process can be paused between the two."""
         if self._may_act:
