@@ -28,22 +28,23 @@ create table outbox.event (
     created_at   timestamptz not null default clock_timestamp(),
 
     -- Cheap checks for writers that do not come through Python. A constraint's name is what such a
-    -- writer reads.
+    -- writer reads. A length and a negated class, never a counted repetition: `{1,249}` alone took
+    -- 28 us a row here, where these take 1 us.
     constraint topic_is_1_to_249_of_letters_digits_dot_underscore_hyphen
-        check (topic ~ '^[A-Za-z0-9._-]{1,249}$' and topic not in ('.', '..')),
+        check (length(topic) between 1 and 249 and topic !~ '[^A-Za-z0-9._-]' and topic not in ('.', '..')),
     constraint key_is_at_most_8192_bytes
         check (octet_length(key) <= 8192),
     constraint type_is_1_to_255_printable_characters
-        check (type ~ '^[^[:cntrl:]]{1,255}$'),
+        check (length(type) between 1 and 255 and type !~ '[[:cntrl:]]'),
     constraint content_type_is_1_to_255_printable_characters
-        check (content_type ~ '^[^[:cntrl:]]{1,255}$'),
+        check (length(content_type) between 1 and 255 and content_type !~ '[[:cntrl:]]'),
     constraint payload_is_at_most_1000000_bytes
         check (octet_length(payload) <= 1000000),
     constraint headers_are_an_object_of_at_most_16384_bytes
         check (jsonb_typeof(headers) = 'object' and (headers = '{}' or octet_length(headers::text) <= 16384)),
     constraint header_names_are_legal_and_values_printable_text
         check (headers = '{}' or not jsonb_path_exists(headers, '$.keyvalue() ? (
-            !(@.key like_regex "^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")
+            !(@.key like_regex "^[A-Za-z0-9][A-Za-z0-9._-]*$")
             || @.key like_regex "^(ce_.*|content-type)$" flag "i"
             || @.value.type() != "string"
             || @.value like_regex "[\\x01-\\x1f\\x7f-\\x9f]")'))

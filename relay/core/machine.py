@@ -186,7 +186,7 @@ def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
     batch that was too large, and no event is to blame.
     """
     if (sent := len(_slice(relay))) > 1:
-        return _send(replace(relay, at_once=sent // 2))
+        return _send(replace(relay, at_once=sent // 2, attempts=0))
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
     return relay, do.ReportBlocked(told.event_id(relay.rows[0]), refused.reason)
 

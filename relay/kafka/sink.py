@@ -25,6 +25,7 @@ __all__ = ["KafkaSink"]
 
 ASK_EVERY_S = 0.1
 METADATA_TIMEOUT_S = 1.0
+REPORTS_ASKED_MAX = 10
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
@@ -77,18 +78,28 @@ class KafkaSink:
             self._given_up()
 
     def _given_up(self) -> list[KafkaError]:
-        """Throw the producer away; all that failed, but for what was only given up here.
-
-        The client raises the fatal error of a gap as soon as there is one, before it has told which
-        event was refused and why; that comes with the reports of what is purged.
-        """
+        """Throw the producer away; all that failed, but for what was only given up here."""
         doubted = self._producer
+        if any(error.fatal() for error in self._failures):
+            self._await_reports()
         for serve in (partial(doubted.purge, blocking=True), partial(doubted.poll, 0)):
             with suppress(KafkaException):
                 serve()
         failures = [error for error in self._failures if error.code() not in _PURGED]
         self._producer = self._new_producer()
         return failures
+
+    def _await_reports(self) -> None:
+        """Let the client say which event was refused, and why.
+
+        It raises the fatal error of a gap first, and tells the error that caused it later; purged
+        now, that event would be reported as purged only.
+        """
+        for _ in range(REPORTS_ASKED_MAX):
+            if not all(error.fatal() for error in self._failures):
+                return
+            with suppress(KafkaException):
+                self._producer.poll(ASK_EVERY_S)
 
     def _new_producer(self) -> Producer:
         self._failures = []

@@ -12,7 +12,7 @@ from outbox.lease;
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8
 from (select e.created_at
       from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[], %(after)s::bigint[]) as r (low, high, after)
-      join outbox.event e on e.txid >= r.low and e.txid < r.high and e.position > r.after
+      join outbox.event e on e.txid >= r.low and e.txid < r.high and e.position + 0 > r.after
       limit %(limit)s) pending;
 
 -- status_parked: how many events are set aside.

@@ -32,7 +32,9 @@ def test_a_schema_of_another_version_ends_with_78_and_both_versions(
         connection.execute("update public.outbox_alembic_version set version_num = '0099_later'")
     outcome = relay(command, database_url=database_url, bootstrap_servers=NO_BROKER)
     assert outcome.exit_code == 78
-    assert f"is at 0099_later, this relay needs {SCHEMA_VERSION}: run `relay migrate`" in outcome.err
+    assert (
+        f"is at 0099_later, this relay needs {SCHEMA_VERSION}: run `relay migrate`" in outcome.err
+    )
 
 
 def test_the_version_that_the_relay_needs_is_that_of_the_newest_migration() -> None:

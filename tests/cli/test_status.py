@@ -118,9 +118,7 @@ def test_parked_events_are_counted(database_url: str) -> None:
     assert status(database_url)["parked"] == 1
 
 
-def test_a_person_reads_the_same_figures(
-    database_url: str, leader: PostgresCursorStore
-) -> None:
+def test_a_person_reads_the_same_figures(database_url: str, leader: PostgresCursorStore) -> None:
     (event_id,) = emit(database_url, "t")
     leader.report_blocked(event_id, "too large")
     said = relay("status", database_url=database_url).out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from psycopg.errors import LockNotAvailable
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from coordinator import (
     DomainResult,
     FinishedRun,
+    IncidentFacade,
     InvalidRun,
     RunCompletionTransaction,
     RunStatus,
@@ -93,20 +94,24 @@ def test_a_trace_failure_rolls_back_everything(engine: Engine) -> None:
     assert str(failed.value.cause) == "the trace store is broken"
 
 
-def test_a_checked_trace_is_locked_to_the_commit(
-    coordinator: RunCompletionTransaction, engine: Engine, armed_failpoints: ModuleType
-) -> None:
-    def locked_for_others() -> None:
-        with engine.connect() as other, pytest.raises(OperationalError) as refused:
-            other.execute(text("select from public.traces for update nowait"))
-        assert isinstance(refused.value.orig, LockNotAvailable)
-        looked.append(True)
+def test_a_trace_is_locked_from_its_check_to_the_commit(engine: Engine) -> None:
+    class LooksAtTheTrace(IncidentFacade):
+        def create(self, session: Session, run: FinishedRun) -> DomainResult:
+            with ThreadPoolExecutor(1) as other:
+                refusals.append(other.submit(lock_it).result())
+            return super().create(session, run)
 
-    looked: list[bool] = []
+    def lock_it() -> object:
+        with engine.connect() as connection, pytest.raises(OperationalError) as refused:
+            connection.execute(text("select from public.traces for update nowait"))
+        return refused.value.orig
+
+    refusals: list[object] = []
     trace_id = start_trace(engine, "t1", "r1")
-    armed_failpoints.arm("coordinator.events_appended", locked_for_others)
-    coordinator.execute(run_id="r1", tenant_id="t1", run_status="failed", trace_id=trace_id)
-    assert looked
+    RunCompletionTransaction(engine, incident=LooksAtTheTrace()).execute(
+        run_id="r1", tenant_id="t1", run_status="failed", trace_id=trace_id
+    )
+    assert isinstance(refusals[0], LockNotAvailable)
 
 
 def test_a_trace_is_started_under_an_id_of_ones_own_or_a_made_one(engine: Engine) -> None:

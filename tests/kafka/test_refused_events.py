@@ -30,9 +30,7 @@ def narrow_topic(broker: Broker) -> str:
 
 def widen(broker: Broker, topic: str) -> None:
     """Let the topic take what any default broker takes."""
-    entry = ConfigEntry(
-        "max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET
-    )
+    entry = ConfigEntry("max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
     admin.incremental_alter_configs([resource])[resource].result(10.0)

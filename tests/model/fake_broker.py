@@ -36,7 +36,7 @@ class FakeBroker:
     under_way: list[tuple[int, told.Row, int]] = field(default_factory=list)
 
     def append(self, partition: int, row: told.Row, number: int) -> None:
-        _, event_id, topic, key, *_ = row
+        _, _, topic, key, *_ = row
         headers = [
             (name, value.encode() if isinstance(value, str) else value)
             for name, value in envelope("/model", "one-epoch", number)(row)

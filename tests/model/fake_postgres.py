@@ -126,7 +126,9 @@ class _Memory:
 
     def recover(self) -> None:
         """After the last record: whatever is neither ended nor prepared was rolled back."""
-        self.in_progress = {x: events for x, events in self.in_progress.items() if x in self.prepared}
+        self.in_progress = {
+            x: events for x, events in self.in_progress.items() if x in self.prepared
+        }
         self.newest_ended = self.next_xid - 1
 
 
@@ -140,7 +142,8 @@ class FakePostgres:
         self._flushed = 0
         self._memory = _Memory()
         self._locks: dict[str, int] = {}
-        self._append(Appended(Cursor(0, 0, *[Snapshot(1, 1, frozenset())] * 2, closed=True)))
+        nothing = Snapshot(1, 1, frozenset())
+        self._append(Appended(Cursor(0, 0, nothing, nothing, closed=True)))
         self.flush()
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
-from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
+from relay.core.inputs import Loaded, NothingAhead, Opened
 from relay.core.window import Window
+from relay.errors import Fenced
 from relay.ports import CursorStore, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
 from tests.model.fake_postgres import Event, FakePostgres, Session, visible
@@ -60,7 +61,11 @@ class RememberingStore(FakeCursorStore):
         return opened
 
     def _append(self, cursor: Cursor) -> None:
-        super()._append(cursor)
+        try:
+            super()._append(cursor)
+        except Fenced:
+            self._memory.clear()
+            raise
         self._memory.append(cursor)
 
 
@@ -103,9 +108,7 @@ class SkippingSink(FakeSink):
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 
 
-def remembering(
-    session: Session, term: int, reading: Reading, memory: list[Cursor]
-) -> CursorStore:
+def remembering(session: Session, term: int, reading: Reading, memory: list[Cursor]) -> CursorStore:
     return RememberingStore(session, term, reading, memory)
 
 

@@ -49,7 +49,7 @@ def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sin
 class Parts:
     """What a process is made of; a planted bug is another part."""
 
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     make_store: MakesStore = honest_store
     make_sink: MakesSink = honest_sink
 
@@ -112,10 +112,12 @@ class Process:
             self._act()
 
     def run_until_idle(self, steps_max: int) -> None:
-        """Look once more at least, and publish what is there."""
+        """Publish what is there. Idle twice: the first time may rest on an older look."""
+        times_idle = 0
         for _ in range(steps_max):
             self.run()
-            if self.idle:
+            times_idle += self.idle
+            if times_idle == 2:
                 return
 
     def half_a_step(self) -> None:

@@ -38,8 +38,7 @@ class Shape:
     """How a transaction is made.
 
     `pause_s` is the longest of its pauses, before the key's row is asked for and before the end.
-    `keyless`: one event more, without a key. It may go to another partition when it is repeated, so
-    only loads that nothing disturbs have it.
+    `keyless`: one event more, without a key.
     """
 
     isolation: Isolation = "read committed"
@@ -52,7 +51,7 @@ class Shape:
 
 PLAIN = (
     Shape(pause_s=0.02),
-    Shape(pause_s=0.02),
+    Shape(pause_s=0.02, keyless=True),
     Shape(pause_s=0.05),
     Shape(pause_s=0.02, commits=False),
     Shape(pause_s=0.02, savepoint="rolled back"),

@@ -1,0 +1,92 @@
+"""What people see of a benchmark: bars on a terminal, plain lines elsewhere, a table at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from relay.bench.drain import Contender, Drain, Watcher
+
+__all__ = ["show", "watching"]
+
+_WIDTH_MAX: Final = 100
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Something that shows how far it got, on standard output as it is: a terminal or not."""
+    console = _console()
+    if not sys.stdout.isatty():
+        yield _Lines(console)
+        return
+    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        yield _Bars(progress)
+
+
+def show(found: Drain) -> None:
+    """The figures side by side, and what they were measured on."""
+    table = Table(box=box.SIMPLE_HEAD, title="a backlog, published")
+    for heading in ("", "events/s", "the relay is", "WAL an event"):
+        table.add_column(heading, justify="right" if heading else "left")
+    relay = found.relay
+    table.add_row("relay", f"{relay.events_per_second:,.0f}", "", _wal(relay))
+    for name, peer in (
+        ("skip locked, update", found.skip_locked_update),
+        ("bare produce()", found.bare_produce),
+    ):
+        ratio = relay.events_per_second / peer.events_per_second
+        table.add_row(name, f"{peer.events_per_second:,.0f}", f"{ratio:.2f} x", _wal(peer))
+    console = _console()
+    console.print(table)
+    console.print(
+        f"relay: {found.relay_cpu_seconds_per_million:.2f} s CPU a million events,"
+        f" {relay.peak_mb:.0f} MB at most"
+    )
+    console.print(
+        f"{relay.events:,} events in {found.rounds} round(s); PostgreSQL {found.postgres},"
+        f" broker: {found.broker}; load average {found.load_average:.1f} before"
+    )
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars = {task.description: task.id for task in progress.tasks}
+
+    def at(self, what: str, done: int, total: int) -> None:
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._bars[what], completed=done)
+
+
+class _Lines:
+    """A line for each tenth, so that a log of hours stays short."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tenths: dict[str, int] = {}
+
+    def at(self, what: str, done: int, total: int) -> None:
+        tenth = done * 10 // total
+        if tenth > self._tenths.get(what, 0):
+            self._tenths[what] = tenth
+            self._console.print(f"{what}: {done:,} of {total:,}")
+
+
+def _wal(contender: Contender) -> str:
+    return f"{contender.wal_bytes / contender.events:,.1f} B"
+
+
+def _console() -> Console:
+    # FORCE_COLOR must not put escapes into a file.
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=_WIDTH_MAX, force_terminal=False, no_color=True, highlight=False)

@@ -1,0 +1,185 @@
+"""Every statement of relay/sql, planned on a ring of several leaves, with statistics and without:
+by its index, and never by reading a table of events from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from relay import sql
+from relay.core.inputs import Opened
+from relay.core.window import Window
+from relay.postgres.connect import Connection, connect, pinned_transaction
+from relay.postgres.window_reader import plan
+from tests.plans.explain import Parameters, Plan, explain, page_parameters, plan_parameters
+from tests.relay.events import connected, fill
+from tests.relay.leader import closed, leading, opened
+from tests.support.postgres import Postgres
+
+LEAF = 1 << 20
+# Over the edge of leaf 0 and into leaf 1, then far ahead, and round the ring into leaf 0 again.
+STARTS = (LEAF - 5_000, 3 * LEAF, 5 * LEAF + 7, 8 * LEAF)
+POPULATED = (0, 1, 3, 5)
+EVENTS_PUBLISHED_EACH = 20_000
+EVENTS_PENDING = 10_000
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A populated database, and the window that its leader has open."""
+
+    connection: Connection
+    window: Opened
+
+
+@pytest.fixture(scope="module", params=["without_statistics", "analyzed"])
+def ring(
+    request: pytest.FixtureRequest, postgres: Postgres, migrated_template: str
+) -> Iterator[Ring]:
+    """Events in four leaves, most of them published, in several transactions."""
+    with postgres.database(migrated_template) as name:
+        url = postgres.url(name)
+        with leading(url) as store, closing(connect(url, "test")) as connection:
+            for start in STARTS:
+                _move_sequence(url, start)
+                fill(url, EVENTS_PUBLISHED_EACH)
+            closed(store)
+            fill(url, EVENTS_PENDING)
+            if request.param == "analyzed":
+                connection.execute("analyze")
+            yield Ring(connection, opened(store))
+
+
+def _move_sequence(url: str, position: int) -> None:
+    with connected(url) as connection:
+        connection.execute("select setval('outbox.event_position', %s)", (position,))
+
+
+def statements() -> dict[str, str]:
+    """Every statement of relay/sql by name."""
+    files = [Path(file.name) for file in resources.files(sql).iterdir()]
+    concerns = [file.stem for file in files if file.suffix == ".sql"]
+    return {name: text for concern in concerns for name, text in sql.load(concern).items()}
+
+
+def parameters(ring: Ring) -> dict[str, Parameters]:
+    """What each statement is bound with in production; those that take nothing are left out."""
+    window = ring.window.cursor.window
+    in_window = plan_parameters(window)
+    lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0}
+    entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
+    event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
+    return {
+        "window_plan": in_window,
+        "window_page": page_parameters(window, ring.window.pages[0]),
+        "status_pending": {**in_window, "after": "{0}", "limit": 1_000_000},
+        "cursor_append": {**entry, **lease},
+        "cursor_block": {**event, **lease},
+        "cursor_unblock": lease,
+        "lease_acquire": lease,
+        "lease_renew": lease,
+        "lease_release": lease,
+        "cluster_epoch_add": {"system": 1, "timeline": 1},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(statements()))
+def test_no_statement_reads_the_ring_or_the_log_of_windows_from_end_to_end(
+    ring: Ring, name: str
+) -> None:
+    bound = parameters(ring).get(name, {})
+    plan_of_it = explain(ring.connection, statements()[name], bound, run=False)
+    read = {
+        (kind, table)
+        for kind, table, _ in plan_of_it.scans()
+        if table.startswith(("event", "window")) and kind not in ("Index Scan", "Index Only Scan")
+    }
+    assert {kind for kind, _ in read} <= {"ModifyTable"}
+
+
+def used_on_populated_leaves(found: Plan) -> set[str]:
+    """On an empty leaf any index will do, and any may be chosen."""
+    populated = {f"event_{n}" for n in POPULATED}
+    return {index for _, table, index in found.scans() if table in populated}
+
+
+def test_what_became_visible_is_found_by_the_index_on_txid(ring: Ring) -> None:
+    bound = plan_parameters(ring.window.cursor.window)
+    found = explain(ring.connection, sql.load("window")["window_plan"], bound)
+    assert used_on_populated_leaves(found) == {f"event_{n}_txid_idx" for n in POPULATED}
+    assert found.rows == len(ring.window.pages)
+
+
+def test_pending_events_are_counted_by_the_index_on_txid(ring: Ring) -> None:
+    found = explain(
+        ring.connection,
+        sql.load("status")["status_pending"],
+        parameters(ring)["status_pending"],
+    )
+    assert used_on_populated_leaves(found) == {f"event_{n}_txid_idx" for n in POPULATED}
+
+
+def test_a_page_is_read_by_position_from_its_own_leaf_alone(ring: Ring) -> None:
+    for page in ring.window.pages:
+        bound = page_parameters(ring.window.cursor.window, page)
+        found = explain(ring.connection, sql.load("window")["window_page"], bound)
+        leaf = page.first_position // LEAF % 8
+        assert found.scans() == {("Index Scan", f"event_{leaf}", f"event_{leaf}_position_idx")}
+
+
+def test_a_page_reads_none_of_what_was_published_before_its_window(ring: Ring) -> None:
+    """But for the few at the edge, which share a block of the table with it."""
+    page = ring.window.pages[0]
+    bound = page_parameters(ring.window.cursor.window, page)
+    found = explain(ring.connection, sql.load("window")["window_page"], bound)
+    removed = sum(node.get("Rows Removed by Filter", 0) for node in found.nodes())
+    assert (found.rows, removed) == (page.last_position - page.first_position + 1, 0)
+
+
+def test_the_newest_entry_of_the_log_is_found_by_the_index_that_fences(ring: Ring) -> None:
+    found = explain(ring.connection, sql.load("cursor")["cursor_newest"], {})
+    assert {index for _, _, index in found.scans()} == {f"window_{n}_fence" for n in range(4)}
+
+
+def test_a_look_at_which_nothing_has_changed_does_not_touch_the_events(ring: Ring) -> None:
+    until = ring.window.cursor.until
+    touched = (
+        "select coalesce(sum(idx_scan + seq_scan), 0)::int from pg_stat_xact_user_tables"
+        " where relid::regclass::text ~ '^outbox.event'"
+    )
+    with ring.connection.transaction():
+        before = ring.connection.execute(touched).fetchone()
+        assert plan(ring.connection, Window(until, until), after=0) == ()
+        assert ring.connection.execute(touched).fetchone() == before
+
+
+def test_the_settings_of_the_session_hold_for_its_transaction_and_no_longer(ring: Ring) -> None:
+    ask = "select current_setting('enable_seqscan'), current_setting('plan_cache_mode')"
+    with pinned_transaction(ring.connection):
+        assert ring.connection.execute(ask).fetchone() == ("off", "force_custom_plan")
+    assert ring.connection.execute(ask).fetchone() == ("on", "auto")
+
+
+@pytest.mark.parametrize(
+    ("setting", "in_force"),
+    [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_write", "on"),
+        ("on", "on"),
+        ("remote_apply", "remote_apply"),
+    ],
+)
+def test_an_entry_of_the_log_is_flushed_whatever_the_server_is_set_to(
+    database_url: str, setting: str, in_force: str
+) -> None:
+    with closing(connect(database_url, "test")) as connection:
+        connection.execute(f"set synchronous_commit = {setting}".encode())
+        with pinned_transaction(connection):
+            row = connection.execute("select current_setting('synchronous_commit')").fetchone()
+    assert row == (in_force,)
