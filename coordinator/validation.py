@@ -1,4 +1,4 @@
-"""Limits and rules for what is written, the same as the CHECK constraints of `outbox.event`.
+"""Limits and rules for what is written, the same as those of `outbox.is_legal`.
 
 Each rule raises a ValueError that names the field, the problem and the limit. Values are never
 shown: a key, a header or a payload may hold what must not stand in a log.

@@ -4,6 +4,59 @@
 create schema outbox;
 comment on schema outbox is 'Transactional outbox: events written by services, read by the relay.';
 
+-- is_legal: the limits of an event, for writers that do not come through Python; raises a sentence
+-- that names the field, the limit and never the value.
+--
+-- Naive: a CHECK for each field. PostgreSQL reads every CHECK anew for every INSERT statement, and
+-- seven of them took 86 us of a 111 us INSERT here; this takes 7 us. For the same reason lengths are
+-- not written as counted repetitions: `{1,249}` alone took 28 us.
+create function outbox.is_legal(
+    topic text, key text, type text, content_type text, payload bytea, headers jsonb
+) returns boolean language plpgsql immutable parallel safe set search_path = pg_catalog as $$
+declare
+    fault text;
+begin
+    if length(topic) between 1 and 249 and topic !~ '[^A-Za-z0-9._-]' and topic <> '.' and topic <> '..'
+       and length(type) between 1 and 255 and length(content_type) between 1 and 255
+       and type || content_type !~ '[[:cntrl:]]'
+       and (key is null or octet_length(key) <= 8192)
+       and (payload is null or octet_length(payload) <= 1000000)
+       and headers = '{}'
+    then
+        return true;
+    end if;
+    fault := case
+        when length(topic) not between 1 and 249 or topic ~ '[^A-Za-z0-9._-]' or topic in ('.', '..')
+            then 'topic: 1 to 249 of A-Z a-z 0-9 . _ - are allowed, and neither . nor ..'
+        when length(type) not between 1 and 255 or type ~ '[[:cntrl:]]'
+            then 'type: 1 to 255 printable characters are allowed'
+        when length(content_type) not between 1 and 255 or content_type ~ '[[:cntrl:]]'
+            then 'content_type: 1 to 255 printable characters are allowed'
+        when octet_length(key) > 8192
+            then 'key: ' || octet_length(key) || ' bytes, at most 8192 are allowed'
+        when octet_length(payload) > 1000000
+            then 'payload: ' || octet_length(payload) || ' bytes, at most 1000000 are allowed'
+        when jsonb_typeof(headers) <> 'object'
+            then 'headers: a JSON object of names and texts is needed'
+        when octet_length(headers::text) > 16384
+            then 'headers: ' || octet_length(headers::text) || ' bytes as JSON, at most 16384 are allowed'
+        when jsonb_path_exists(headers, '$.keyvalue() ? (@.value.type() != "string")')
+            then 'headers: every value must be text'
+        when jsonb_path_exists(headers, '$.keyvalue() ? (@.key like_regex "^(ce_.*|content-type)$" flag "i")')
+            then 'headers: names ce_* and content-type are the relay''s'
+        when jsonb_path_exists(headers, '$.keyvalue() ? (!(@.key like_regex "^[A-Za-z0-9][A-Za-z0-9._-]*$"))')
+            or exists (select from jsonb_object_keys(headers) name where length(name) > 255)
+            then 'headers: names are 1 to 255 of A-Z a-z 0-9 . _ - and begin with a letter or digit'
+        when jsonb_path_exists(headers, '$.keyvalue() ? (@.value like_regex "[\\x01-\\x1f\\x7f-\\x9f]")')
+            then 'headers: a value holds a control character'
+    end;
+    if fault is null then
+        return true;
+    end if;
+    raise check_violation using message = 'outbox event refused: ' || fault;
+end;
+$$;
+
 -- event: one row an event, written once and never updated, so publishing leaves no dead tuple.
 --
 -- position   order inside a window. Cache 1 and never restarted: a cached block would hand a later
@@ -26,28 +79,7 @@ create table outbox.event (
     payload      bytea,
     headers      jsonb       not null default '{}',
     created_at   timestamptz not null default clock_timestamp(),
-
-    -- Cheap checks for writers that do not come through Python. A constraint's name is what such a
-    -- writer reads. A length and a negated class, never a counted repetition: `{1,249}` alone took
-    -- 28 us a row here, where these take 1 us.
-    constraint topic_is_1_to_249_of_letters_digits_dot_underscore_hyphen
-        check (length(topic) between 1 and 249 and topic !~ '[^A-Za-z0-9._-]' and topic not in ('.', '..')),
-    constraint key_is_at_most_8192_bytes
-        check (octet_length(key) <= 8192),
-    constraint type_is_1_to_255_printable_characters
-        check (length(type) between 1 and 255 and type !~ '[[:cntrl:]]'),
-    constraint content_type_is_1_to_255_printable_characters
-        check (length(content_type) between 1 and 255 and content_type !~ '[[:cntrl:]]'),
-    constraint payload_is_at_most_1000000_bytes
-        check (octet_length(payload) <= 1000000),
-    constraint headers_are_an_object_of_at_most_16384_bytes
-        check (jsonb_typeof(headers) = 'object' and (headers = '{}' or octet_length(headers::text) <= 16384)),
-    constraint header_names_are_legal_and_values_printable_text
-        check (headers = '{}' or not jsonb_path_exists(headers, '$.keyvalue() ? (
-            !(@.key like_regex "^[A-Za-z0-9][A-Za-z0-9._-]*$")
-            || @.key like_regex "^(ce_.*|content-type)$" flag "i"
-            || @.value.type() != "string"
-            || @.value like_regex "[\\x01-\\x1f\\x7f-\\x9f]")'))
+    constraint event_is_legal check (outbox.is_legal(topic, key, type, content_type, payload, headers))
 ) partition by list (((position >> 20) & 7));
 
 create table outbox.event_0 partition of outbox.event for values in (0);

@@ -77,23 +77,24 @@ def test_emit_is_not_led_astray_by_a_callers_search_path(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "constraint"),
+    ("arguments", "rule"),
     [
-        ("'a b', 'k', 't', ''", "topic_is_1_to_249_of_letters_digits_dot_underscore_hyphen"),
-        ("'a', 'k', '', ''", "type_is_1_to_255_printable_characters"),
-        ("'a', repeat('k', 8193), 't', ''", "key_is_at_most_8192_bytes"),
-        ("'a', 'k', 't', repeat('x', 1000001)::bytea", "payload_is_at_most_1000000_bytes"),
-        ("'a', 'k', 't', '', '[]'", "headers_are_an_object_of_at_most_16384_bytes"),
-        ("'a', 'k', 't', '', '{\"ce_id\": \"x\"}'", "header_names_are_legal_and_values_printable"),
-        ("'a', 'k', 't', '', '{\"a\": 1}'", "header_names_are_legal_and_values_printable"),
+        ("'a b', 'k', 't', ''", "topic: 1 to 249 of"),
+        ("'a', 'k', '', ''", "type: 1 to 255 printable characters"),
+        ("'a', repeat('k', 8193), 't', ''", "key: 8193 bytes, at most 8192"),
+        ("'a', 'k', 't', repeat('x', 1000001)::bytea", "payload: 1000001 bytes, at most 1000000"),
+        ("'a', 'k', 't', '', '[]'", "headers: a JSON object"),
+        ("'a', 'k', 't', '', '{\"ce_id\": \"x\"}'", "headers: names ce_*"),
+        ("'a', 'k', 't', '', '{\"a\": 1}'", "headers: every value must be text"),
     ],
 )
-def test_emit_refuses_bad_input_by_a_constraint_that_says_the_rule(
-    connection: psycopg.Connection[Any], arguments: str, constraint: str
+def test_emit_refuses_bad_input_by_a_sentence_that_says_the_rule(
+    connection: psycopg.Connection[Any], arguments: str, rule: str
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         connection.execute(f"select outbox.emit({arguments})")
-    assert (refused.value.diag.constraint_name or "").startswith(constraint)
+    sentence = refused.value.diag.message_primary or ""
+    assert sentence.startswith(f"outbox event refused: {rule}")
 
 
 def test_a_writer_cannot_choose_a_position(connection: psycopg.Connection[Any]) -> None:

@@ -17,7 +17,7 @@ from relay.postgres.connect import Connection, connect, pinned_transaction
 from relay.postgres.cursor_store import read_cursor
 from relay.postgres.window_reader import xid_arrays
 from tests.support.consume import read_topic
-from tests.support.history import Ledger, prove, wait_drained
+from tests.support.history import Ledger, Written, prove, wait_drained
 from tests.support.kafka import Broker
 from tests.support.postgres import CrashablePostgres
 from tests.support.processes import StartRelay
@@ -29,7 +29,7 @@ PENDING = 7
 BLOCKS_MAX = 150
 """An index is three levels deep at most here, in each of eight leaves, for a few ranges."""
 
-HELD_KEY, *OTHER_KEYS = KEYS
+HELD_KEY, NEWLY_HELD_KEY, *OTHER_KEYS = KEYS
 _WINDOW = sql.load("window")
 _EXPLAIN: LiteralString = "explain (analyze, buffers, format json) "
 
@@ -46,11 +46,10 @@ def test_only_the_events_of_the_open_transaction_wait_for_it(
     relay = relay_process(url, broker.bootstrap_servers)
     with (
         closing(Writer("holder", url, ledger)) as holder,
-        closing(Writer("o", url, ledger)) as other,
+        closing(Writer("newer", url, ledger)) as newer,
+        closing(Writer("other", url, ledger)) as other,
     ):
-        holder.begin()
-        holder.lock([HELD_KEY])
-        held = holder.emit_many([HELD_KEY], HELD)
+        held = _open(holder, HELD_KEY)
         if prepared:
             holder.run("prepare transaction 'forgotten'")
         other.backlog(PUBLISHED, OTHER_KEYS)
@@ -58,12 +57,14 @@ def test_only_the_events_of_the_open_transaction_wait_for_it(
 
         assert len(read_topic(broker.bootstrap_servers, ledger.topic)) == PUBLISHED
         relay.suspend()
+        newly_held = _open(newer, NEWLY_HELD_KEY)  # one that no stored window knows of yet
         other.backlog(PENDING, OTHER_KEYS)
         _require_cheap_look(url)
         relay.resume()
 
         wait_drained(url)
         assert len(read_topic(broker.bootstrap_servers, ledger.topic)) == PUBLISHED + PENDING
+        newer.commit(newly_held)
         holder.commit(held, "commit prepared 'forgotten'" if prepared else "commit")
         prove(ledger, url, broker.bootstrap_servers)
 
@@ -82,6 +83,13 @@ def test_a_writer_in_another_database_of_the_server_delays_nothing(
             writer.backlog(100)
             writer.backlog(100)
         prove(ledger, url, broker.bootstrap_servers)
+
+
+def _open(writer: Writer, key: str) -> list[Written]:
+    """Write events in a transaction that is left open."""
+    writer.begin()
+    writer.lock([key])
+    return writer.emit_many([key], HELD)
 
 
 def _require_cheap_look(url: str) -> None:

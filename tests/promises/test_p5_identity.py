@@ -11,8 +11,11 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from confluent_kafka import Producer
 
+from relay.core.inputs import Acked
 from relay.core.murmur2 import java_partition
-from tests.relay.events import Connection, connected, emit
+from relay.kafka.properties import producer_properties
+from relay.kafka.sink import KafkaSink
+from tests.relay.events import Connection, connected, emit, idempotency_key
 from tests.support.consume import Record, read_topic
 from tests.support.kafka import PARTITIONS, Broker
 from tests.support.processes import StartRelay
@@ -73,7 +76,7 @@ def written(connection: Connection, topic: str, **columns: object) -> str:
 
 
 def by_id(records: list[Record]) -> dict[str, Record]:
-    found = {str(record.header("ce_id"), "ascii"): record for record in records}
+    found = {idempotency_key(record): record for record in records}
     assert len(found) == len(records), "an event was published twice without a fault"
     return found
 
@@ -111,12 +114,30 @@ def test_our_murmur2_and_librdkafkas_agree_on_any_key(broker: Broker, topic: str
 
 def test_a_null_key_stays_null_and_is_spread_over_partitions(published: Published) -> None:
     with connected(published.url) as writer:
-        # Far apart in time or large: the client fills a batch before it takes another partition.
         for _ in range(40):
-            written(writer, published.topic, key=None, payload=b"x" * 200_000)
-    records = published.records(40, RELAY_KAFKA_STICKY_PARTITIONING_LINGER_MS="0")
+            written(writer, published.topic, key=None)
+    records = published.records(40)
     assert {record.key for record in records} == {None}
     assert len({record.partition for record in records}) > 1
+
+
+def test_an_event_without_a_key_goes_to_the_same_partition_at_every_attempt(
+    broker: Broker, topic: str
+) -> None:
+    rows = [
+        (n, str(uuid.UUID(int=n)), topic, None, "t", "c", b"", "2026-01-01T00:00:00.000000Z", None)
+        for n in range(1, 51)
+    ]
+    for _ in range(2):
+        properties = producer_properties(broker.bootstrap_servers, {})
+        sink = KafkaSink(properties, "/test", on_trouble=lambda _: None)
+        sink.enter(str(uuid.UUID(int=0)))
+        assert sink.send(rows, 1, keep_going=lambda: True) == Acked()
+    places: dict[str, set[int]] = {}
+    for record in read_topic(broker.bootstrap_servers, topic, at_least=100):
+        places.setdefault(idempotency_key(record), set()).add(record.partition)
+    assert len(places) == 50
+    assert {len(partitions) for partitions in places.values()} == {1}
 
 
 def test_payloads_are_published_byte_for_byte_and_a_tombstone_is_null(

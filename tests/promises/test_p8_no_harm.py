@@ -4,6 +4,7 @@ for, and none of the ways in which they commit is taken from them."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -54,20 +55,22 @@ def test_publishing_writes_no_row_of_an_event_and_next_to_no_wal(
 def test_the_relay_takes_no_lock_on_events_but_the_reader_s(database_url: str) -> None:
     """Within one transaction that is kept open, so that no lock can be missed between two looks."""
     emit(database_url, "t", count=10)
-    reader = PageReader(database_url)
-    with leading(database_url) as store:
-        with store._connection.transaction(), reader._connection.transaction():
-            window = opened(store)
-            assert len(reader.read(window.cursor.window, window.pages[0])) == 10
-            with connected(database_url) as observer:
-                modes = observer.execute(
-                    "select distinct l.mode from pg_locks l join pg_stat_activity a using (pid)"
-                    " where a.application_name in ('relay cursor', 'relay pages')"
-                    " and a.datname = current_database()"
-                    " and l.relation::regclass::text ~ '^outbox.event'"
-                ).fetchall()
-            emit(database_url, "t")  # waits for nothing
-    reader.close()
+    with (
+        leading(database_url) as store,
+        closing(PageReader(database_url)) as reader,
+        store._connection.transaction(),
+        reader._connection.transaction(),
+        connected(database_url) as observer,
+    ):
+        window = opened(store)
+        assert len(reader.read(window.cursor.window, window.pages[0])) == 10
+        modes = observer.execute(
+            "select distinct l.mode from pg_locks l join pg_stat_activity a using (pid)"
+            " where a.application_name in ('relay cursor', 'relay pages')"
+            " and a.datname = current_database()"
+            " and l.relation::regclass::text ~ '^outbox.event'"
+        ).fetchall()
+        emit(database_url, "t")  # waits for nothing
     assert modes == [("AccessShareLock",)]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import psycopg
 
+from tests.support.consume import Record
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -43,3 +45,10 @@ def value_of(url: str, query: str) -> Any:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return row[0]
+
+
+def idempotency_key(record: Record) -> str:
+    """The id of the event, as a consumer reads it."""
+    value = record.header("ce_id")
+    assert value is not None
+    return value.decode()

@@ -1,0 +1,134 @@
+"""The two worlds that every port is tried in: the fakes of the model, and the real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Protocol
+
+import psycopg
+import pytest
+
+from relay.core.lease import LEASE_TTL_S
+from relay.ports import CursorStore, LeaseStore, PageSource
+from relay.postgres.connect import connect
+from relay.postgres.cursor_store import PostgresCursorStore
+from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.window_reader import PageReader
+from tests.model.fake_postgres import FakePostgres, Session, Transaction
+from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
+
+
+class Writer(Protocol):
+    """An open transaction of a writer."""
+
+    def emit(self, event_id: str, key: str | None) -> object: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+
+
+class World(Protocol):
+    """What a case needs of a database; ids are `event_id(n)`."""
+
+    def store(self, term: int) -> CursorStore: ...
+    def source(self) -> PageSource: ...
+    def leases(self) -> LeaseStore: ...
+    def writer(self) -> AbstractContextManager[Writer]: ...
+    def lease_expires(self) -> None: ...
+    def blocked(self) -> tuple[str, str] | None: ...
+
+
+class FakeWorld:
+    def __init__(self) -> None:
+        self._database = FakePostgres()
+        self._reading = Reading(chunk_bits=13, page_events_max=1 << 13)
+
+    def store(self, term: int) -> CursorStore:
+        return FakeCursorStore(Session(self._database), term, self._reading)
+
+    def source(self) -> PageSource:
+        return FakePageSource(Session(self._database), self._reading)
+
+    def leases(self) -> LeaseStore:
+        return FakeLeaseStore(self._database)
+
+    @contextmanager
+    def writer(self) -> Iterator[Transaction]:
+        yield self._database.begin()
+
+    def lease_expires(self) -> None:
+        self._database.now_s += LEASE_TTL_S + 0.001
+
+    def blocked(self) -> tuple[str, str] | None:
+        return self._database.lease.blocked
+
+
+class PostgresWriter:
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def emit(self, event_id: str, key: str | None) -> None:
+        self._connection.execute(
+            "insert into outbox.event (id, topic, key, type, payload) values (%s, 't', %s, 't', %s)",
+            (event_id, key, event_id.encode()),
+        )
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+
+class PostgresWorld:
+    """Sessions that a case opened end with it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._to_close: list[psycopg.Connection[tuple[object, ...]] | PageReader] = []
+        self._leases = PostgresLeaseStore(url)
+
+    def store(self, term: int) -> CursorStore:
+        connection = connect(self._url, "contract")
+        self._to_close.append(connection)
+        return PostgresCursorStore(connection, term)
+
+    def source(self) -> PageSource:
+        reader = PageReader(self._url)
+        self._to_close.append(reader)
+        return reader
+
+    def leases(self) -> LeaseStore:
+        return self._leases
+
+    @contextmanager
+    def writer(self) -> Iterator[PostgresWriter]:
+        with closing(psycopg.connect(self._url)) as connection:
+            yield PostgresWriter(connection)
+
+    def lease_expires(self) -> None:
+        """The row says until when; nobody has to wait for it."""
+        with psycopg.connect(self._url) as connection:
+            connection.execute("update outbox.lease set expires_at = clock_timestamp()")
+
+    def blocked(self) -> tuple[str, str] | None:
+        with psycopg.connect(self._url) as connection:
+            row = connection.execute(
+                "select blocked_event::text, blocked_reason from outbox.lease"
+            ).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def close(self) -> None:
+        self._leases.close()
+        for one in self._to_close:
+            one.close()
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A fresh database with an empty outbox and a lease that nobody holds."""
+    if request.param == "fake":
+        yield FakeWorld()
+    else:
+        with closing(PostgresWorld(request.getfixturevalue("database_url"))) as real:
+            yield real
