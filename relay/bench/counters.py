@@ -1,10 +1,12 @@
 """What a process costs: seconds, CPU and memory, of that process and of nothing else.
 
 Seconds are those between two lines of its log, `leading` and `drained`, so starting it does not
-count; `drained` may say how many events were published between the two. CPU and peak memory are the kernel's (`wait4`). The trap there: a process starts its life
-with the peak of the one that forked it. The command that measures has loaded a database driver, a
-Kafka client and a terminal library, and its peak would be reported as that of the relay. So
-between the two stands this module as a program: small, and with nothing to do but to wait.
+count; `drained` may say how many events were published between the two.
+
+CPU and peak memory are the kernel's (`wait4`). The trap there: a process starts its life with the
+peak of the one that forked it. The command that measures has loaded a database driver, a Kafka
+client and a terminal library, and its peak would be reported as that of the relay. So between the
+two stands this module as a program: small, and with nothing to do but to wait.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Run:
     peak_mb: float
 
 
-def measure(arguments: list[str], environment: Mapping[str, str], tick: Callable[[], None]) -> Run:
+def measure(
+    arguments: list[str], environment: Mapping[str, str], tick: Callable[[], object]
+) -> Run:
     """Run `python -m ARGUMENTS` to its end.
 
     Args:

@@ -34,15 +34,16 @@ select %(topic)s, 'key-' || n %% %(keys)s, %(type)s,
 from generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
 
-# The peer has what such tables usually have: the events, when each was published, and an index on
-# those that were not. Neither constraints nor a primary key: it is given every advantage.
+# The peer has the events, when each was published, and an index on those that were not, which both
+# of its statements use. Neither constraints nor other indexes, that an update would have to keep:
+# it is given every advantage.
 _PEER_TABLE: Final = """
 create schema peer;
 create table peer.event (like outbox.event including defaults, published_at timestamptz);
 create index event_unpublished_idx on peer.event (position) where published_at is null;
 """
 _COPY: Final = "insert into peer.event select e.* from outbox.event e where e.position > %(after)s"
-# Step 0 opens the window, each later step is stored when a page is acknowledged; the last one closes.
+# Step 0 opens the window; each later one is stored when a page is acknowledged.
 _FIRST_PAGE: Final = """
 select saved.last_position, extract(epoch from saved.stored_at - opened.stored_at)::float8
 from outbox.window opened join outbox.window saved on saved.number = opened.number

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -113,7 +113,9 @@ def set_stage(broker: BrokerKind) -> Iterator[Stage]:
             "bootstrap.servers": servers,
             "log_level": 0,
         }
-        stack.enter_context(_new_topic(client, name))
+        _make_topic(client, name)
+        if given_servers:
+            stack.callback(_remove_topic, client, name)
         # A group is asked for by the client, and never joined.
         offsets = stack.enter_context(closing(Consumer({**client, "group.id": name})))
         yield Stage(
@@ -157,24 +159,26 @@ def _own_broker(stack: ExitStack, kind: BrokerKind) -> tuple[str, str]:
     return stack.enter_context(MockBroker()).bootstrap_servers, "mock"
 
 
-@contextmanager
-def _new_topic(client: _Properties, name: str) -> Iterator[None]:
+def _make_topic(client: _Properties, name: str) -> None:
     admin = AdminClient(client)
     try:
         # The mock has no admin requests, and makes a topic when it is asked for.
-        if not _leaders(admin, name):
+        if not _has_leaders(admin, name):
             admin.create_topics([NewTopic(name, PARTITIONS, -1)])[name].result(_REQUEST_TIMEOUT_S)
-        while not _leaders(admin, name):
+        while not _has_leaders(admin, name):
             pass  # every question waits for the broker's answer
     except KafkaException as refusal:
         raise ServiceFailed(f"topic {name}: {refusal}") from refusal
-    try:
-        yield
-    finally:
-        admin.delete_topics([name], request_timeout=_REQUEST_TIMEOUT_S)
 
 
-def _leaders(admin: AdminClient, name: str) -> bool:
+def _remove_topic(client: _Properties, name: str) -> None:
+    # A topic that stays is a nuisance, and no reason to lose the figures.
+    admin = AdminClient(client)  # by name: the request dies with its client
+    with suppress(KafkaException):
+        admin.delete_topics([name])[name].result(_REQUEST_TIMEOUT_S)
+
+
+def _has_leaders(admin: AdminClient, name: str) -> bool:
     topic = admin.list_topics(name, timeout=_REQUEST_TIMEOUT_S).topics[name]
     leaders = [partition.leader for partition in topic.partitions.values()]
     return bool(leaders) and all(leader >= 0 for leader in leaders)

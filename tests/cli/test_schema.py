@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from relay.admin import migrate as migrations
@@ -61,16 +60,6 @@ def test_migrate_to_a_revision_that_does_not_exist_ends_with_78(database_url: st
     outcome = relay("migrate", "--down", "0000_never", database_url=database_url)
     assert outcome.exit_code == 78
     assert "0000_never" in outcome.err
-
-
-def test_a_migration_gives_up_on_a_lock_rather_than_queue_writers_behind_it(
-    database_url: str,
-) -> None:
-    with psycopg.connect(database_url) as writer:
-        writer.execute("select outbox.emit('t', 'k', 'happened', '')")
-        outcome = relay("migrate", "--down", "base", database_url=database_url)
-    assert outcome.exit_code == 69
-    assert "nothing was changed" in outcome.err
 
 
 def test_the_url_may_be_one_of_sqlalchemy(database_url: str) -> None:

@@ -30,7 +30,7 @@ class Writer(Protocol):
 class World(Protocol):
     """What a case needs of a database; ids are `event_id(n)`."""
 
-    def store(self, term: int) -> CursorStore: ...
+    def store(self, owner: str, term: int) -> CursorStore: ...
     def source(self) -> PageSource: ...
     def leases(self) -> LeaseStore: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
@@ -43,8 +43,8 @@ class FakeWorld:
         self._database = FakePostgres()
         self._reading = Reading(chunk_bits=13, page_events_max=1 << 13)
 
-    def store(self, term: int) -> CursorStore:
-        return FakeCursorStore(Session(self._database), term, self._reading)
+    def store(self, owner: str, term: int) -> CursorStore:
+        return FakeCursorStore(Session(self._database), owner, term, self._reading)
 
     def source(self) -> PageSource:
         return FakePageSource(Session(self._database), self._reading)
@@ -69,7 +69,8 @@ class PostgresWriter:
 
     def emit(self, event_id: str, key: str | None) -> None:
         self._connection.execute(
-            "insert into outbox.event (id, topic, key, type, payload) values (%s, 't', %s, 't', %s)",
+            "insert into outbox.event (id, topic, key, type, payload)"
+            " values (%s, 't', %s, 't', %s)",
             (event_id, key, event_id.encode()),
         )
 
@@ -88,10 +89,10 @@ class PostgresWorld:
         self._to_close: list[psycopg.Connection[tuple[object, ...]] | PageReader] = []
         self._leases = PostgresLeaseStore(url)
 
-    def store(self, term: int) -> CursorStore:
+    def store(self, owner: str, term: int) -> CursorStore:
         connection = connect(self._url, "contract")
         self._to_close.append(connection)
-        return PostgresCursorStore(connection, term)
+        return PostgresCursorStore(connection, owner, term)
 
     def source(self) -> PageSource:
         reader = PageReader(self._url)

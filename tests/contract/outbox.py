@@ -26,7 +26,7 @@ def leading(world: World, owner: str = "a") -> CursorStore:
     """A store under a term that was just granted."""
     term = world.leases().acquire(owner)
     assert term is not None
-    return world.store(term)
+    return world.store(owner, term)
 
 
 def opened(store: CursorStore) -> Opened:

@@ -102,13 +102,15 @@ def test_a_late_transaction_comes_with_the_window_in_which_it_was_committed(worl
 
 
 def test_a_page_that_was_read_before_a_late_commit_is_the_same_after_it(world: World) -> None:
+    write(world, 1)
     with world.writer() as slow:
-        slow.emit(event_id(1), "slow")
-        write(world, 2)
+        slow.emit(event_id(2), "slow")
+        write(world, 3)
         window = opened(leading(world))
         before = read(world, window)
         slow.commit()
 
+    assert numbers_of(before) == [1, 3]
     assert read(world, window) == before
 
 
@@ -122,7 +124,7 @@ def test_an_opened_window_is_taken_up_again_with_the_same_rows_in_the_same_place
     write(world, 1, 2)
     window = opened(store)
     write(world, 3)
-    again = world.store(1).load()
+    again = world.store("a", 1).load()
 
     assert again.cursor == window.cursor
     assert read(world, again) == read(world, window)
@@ -134,7 +136,7 @@ def test_only_what_lies_beyond_the_stored_position_is_left_of_a_window(world: Wo
     window = opened(store)
     rows = read(world, window)
     saved = store.save(window.cursor.advanced(rows[1][0]), unblocks=False)
-    again = world.store(1).load()
+    again = world.store("a", 1).load()
 
     assert again.cursor == saved.cursor
     assert read(world, again) == rows[2:]
@@ -187,9 +189,19 @@ def test_a_former_leader_cannot_move_the_cursor(world: World) -> None:
         former.save(window.cursor.finished(), unblocks=False)
 
 
+def test_an_earlier_term_of_the_same_owner_cannot_write_any_more(world: World) -> None:
+    earlier = leading(world, "a")
+    write(world, 1)
+    window = opened(earlier)
+    leading(world, "a")
+
+    with pytest.raises(Fenced):
+        earlier.save(window.cursor.finished(), unblocks=False)
+
+
 def test_of_two_that_write_the_same_entry_the_second_is_fenced(world: World) -> None:
     first = leading(world)
-    second = world.store(1)
+    second = world.store("a", 1)
     write(world, 1)
     window = opened(first)
     first.save(window.cursor.advanced(1), unblocks=False)
@@ -205,7 +217,7 @@ def test_of_two_that_open_the_same_window_the_second_is_fenced(world: World) -> 
     opened(first)
 
     with pytest.raises(Fenced):
-        world.store(1).open_next(cursor)
+        world.store("a", 1).open_next(cursor)
 
 
 def test_a_fenced_entry_leaves_the_log_as_it_was_and_the_store_usable(world: World) -> None:
@@ -247,6 +259,35 @@ def test_an_entry_that_does_not_unblock_leaves_the_report(world: World) -> None:
     store.save(window.cursor.finished(), unblocks=False)
 
     assert world.blocked() == (event_id(1), "too large")
+
+
+def test_a_report_of_an_earlier_life_of_the_term_ends_when_the_cursor_is_read(
+    world: World,
+) -> None:
+    leading(world).report_blocked(event_id(1), "too large")
+    world.store("a", 1).load()
+
+    assert world.blocked() is None
+
+
+def test_a_former_leader_that_reads_the_cursor_leaves_the_report_of_the_present_one(
+    world: World,
+) -> None:
+    former = leading(world, "a")
+    world.lease_expires()
+    leading(world, "b").report_blocked(event_id(1), "too large")
+    former.load()
+
+    assert world.blocked() == (event_id(1), "too large")
+
+
+def test_one_that_never_held_the_lease_cannot_write_in_the_term_of_another(world: World) -> None:
+    leading(world, "a")
+    write(world, 1)
+    stranger = world.store("b", 1)
+
+    with pytest.raises(Fenced):
+        stranger.open_next(stranger.load().cursor)
 
 
 def test_a_former_leader_reports_nothing(world: World) -> None:

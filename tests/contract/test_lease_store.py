@@ -83,7 +83,7 @@ def test_nobody_can_release_the_lease_of_another(world: World) -> None:
 def test_a_new_term_knows_of_no_refused_event(world: World) -> None:
     term = world.leases().acquire("a")
     assert term is not None
-    world.store(term).report_blocked(event_id(1), "too large")
+    world.store("a", term).report_blocked(event_id(1), "too large")
     world.leases().acquire("a")
 
     assert world.blocked() is None

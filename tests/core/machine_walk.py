@@ -45,7 +45,7 @@ READING = (*LEADING, told.Opened(OPENED, (P1, P2)))
 SENDING = (*READING, told.PageRead(ROWS[P1]))
 SAVING = (*SENDING, told.Acked())
 SENDING_LAST = (*LEADING, told.Opened(OPENED, (P2,)), told.PageRead(ROWS[P2]))
-ONE_BY_ONE = (*SENDING, told.Refused("too large"))
+HALVED = (*SENDING, told.Refused("too large"))
 
 
 class Taken(NamedTuple):
@@ -77,7 +77,7 @@ def every_step() -> Iterator[Taken]:
 def _summary(relay: Relay, effect: do.Effect) -> object:
     closed = relay.cursor and (relay.cursor.closed, relay.cursor.last_position)
     rows = tuple(told.position(one) for one in relay.rows)
-    flags = (relay.one_by_one, min(relay.attempts, 2), relay.reported)
+    flags = (min(relay.at_once, 4), min(relay.attempts, 2), relay.reported)
     return (relay.state, type(effect), closed, relay.pages, rows, flags)
 
 

@@ -16,10 +16,10 @@ from relay.core.window import Page
 from relay.errors import IllegalTransition
 from tests.core.machine_walk import (
     CLOSED,
+    HALVED,
     LATER,
     LEADING,
     NOW,
-    ONE_BY_ONE,
     OPENED,
     P1,
     P2,
@@ -87,6 +87,14 @@ def test_the_drawn_table_and_the_machine_have_the_same_entries() -> None:
     drawn = {(state, given) for state, given, _ in drawn_rows()}
 
     assert drawn == {(state.name, given.__name__) for state, given in TRANSITIONS}
+
+
+def test_a_long_window_is_no_silence_once_it_is_published() -> None:
+    published = Moment(NOW.now_s + 60.0)
+    relay, _ = walk(*SENDING_LAST, told.Acked(), moment=published)
+    relay, _ = step(relay, told.NothingAhead(), published)
+
+    assert step(relay, told.Saved(OPENED.finished()), published)[1] == do.Rest(0.001, idle=True)
 
 
 def test_each_next_state_that_is_drawn_is_one_that_the_machine_goes_to() -> None:
@@ -170,7 +178,7 @@ def test_a_published_window_is_closed_when_nothing_follows() -> None:
 
 
 def test_a_closed_window_is_not_closed_again() -> None:
-    assert walk(*LEADING, told.NothingAhead())[1] == do.Rest(next_rest_s(0.0, NOW.now_s), idle=True)
+    assert walk(*LEADING, told.NothingAhead())[1] == do.Rest(next_rest_s(0.0, 0.0), idle=True)
 
 
 def test_rests_grow_while_nothing_comes() -> None:
@@ -243,12 +251,31 @@ def test_a_success_ends_the_row_of_failures() -> None:
     assert relay.attempts == 0
 
 
-def test_after_a_refusal_the_events_are_sent_one_by_one_to_find_the_refused_one() -> None:
-    assert walk(*ONE_BY_ONE)[1] == do.Send(ROWS[P1][:1], OPENED.number)
+def test_after_a_refusal_half_as_many_events_are_sent_to_find_the_refused_one() -> None:
+    assert walk(*HALVED)[1] == do.Send(ROWS[P1][:1], OPENED.number)
+
+
+def test_each_refusal_halves_and_each_success_doubles_what_is_sent_at_once() -> None:
+    rows = [row(position) for position in range(1, 9)]
+    relay, effect = walk(*LEADING, told.Opened(OPENED, (Page(1, 8, 99),)), told.PageRead(rows))
+    sent = []
+    for answer in (told.Refused("no"), told.Refused("no"), told.Acked(), told.Acked()):
+        relay, effect = step(relay, answer, NOW)
+        if isinstance(effect, do.Save):
+            relay, effect = step(relay, told.Saved(effect.cursor), NOW)
+        sent += [effect.rows] if isinstance(effect, do.Send) else []
+
+    assert sent == [rows[:4], rows[:2], rows[2:6], rows[6:]]
+
+
+def test_a_batch_whose_halves_pass_blames_no_event() -> None:
+    given = (told.Acked(), told.Saved(OPENED.advanced(1)), told.Acked())
+
+    assert not walk(*HALVED, *given)[0].reported
 
 
 def test_events_before_the_refused_one_are_published_and_stored() -> None:
-    relay, effect = walk(*ONE_BY_ONE, told.Acked())
+    relay, effect = walk(*HALVED, told.Acked())
     _, following = step(relay, told.Saved(OPENED.advanced(1)), NOW)
 
     assert effect == do.Save(OPENED.advanced(1))
@@ -256,7 +283,7 @@ def test_events_before_the_refused_one_are_published_and_stored() -> None:
 
 
 def test_the_refused_event_is_reported_with_its_reason() -> None:
-    assert walk(*ONE_BY_ONE, told.Refused("too large"))[1] == do.ReportBlocked("id-1", "too large")
+    assert walk(*HALVED, told.Refused("too large"))[1] == do.ReportBlocked("id-1", "too large")
 
 
 def test_a_single_event_that_is_refused_is_reported_at_once() -> None:
@@ -266,13 +293,13 @@ def test_a_single_event_that_is_refused_is_reported_at_once() -> None:
 def test_nothing_behind_a_refused_event_is_sent() -> None:
     given = (told.Refused("no"), told.Reported(), told.Rested())
 
-    assert walk(*ONE_BY_ONE, *given)[1] == do.Send(ROWS[P1][:1], OPENED.number)
+    assert walk(*HALVED, *given)[1] == do.Send(ROWS[P1][:1], OPENED.number)
 
 
 def test_a_refused_event_that_is_taken_at_last_is_stored_as_no_longer_refused() -> None:
     given = (told.Refused("no"), told.Reported(), told.Rested(), told.Acked())
 
-    assert walk(*ONE_BY_ONE, *given)[1] == do.Save(OPENED.advanced(1), unblocks=True)
+    assert walk(*HALVED, *given)[1] == do.Save(OPENED.advanced(1), unblocks=True)
 
 
 def test_a_refused_event_at_the_end_of_the_window_is_stored_as_no_longer_refused() -> None:

@@ -87,7 +87,10 @@ def test_what_follows_a_refused_event_of_its_key_in_the_same_page_never_overtake
     that."""
     (first,) = emit(database_url, narrow_topic, payload=b"x" * (LIMIT_BYTES + 1))
     second, third = emit(database_url, narrow_topic, count=2)
-    relay = relay_process(database_url, broker.bootstrap_servers)
+    # A batch of its own for each, several in flight: one refused batch must stop the next ones.
+    relay = relay_process(
+        database_url, broker.bootstrap_servers, RELAY_KAFKA_BATCH_SIZE=str(LIMIT_BYTES // 2)
+    )
     relay.wait_for_log("event_refused", event_id=first)
     # Another round shows that no later attempt lets them through either.
     until(

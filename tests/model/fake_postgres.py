@@ -259,15 +259,9 @@ class Transaction:
 
     def __init__(self, database: FakePostgres) -> None:
         self._database = database
-        self._incarnation = database.incarnation
         self._subxid: int | None = None
         self._in_savepoint = False
         self.xid: int | None = None
-
-    @property
-    def alive(self) -> bool:
-        """Whether the server that it runs in is still there."""
-        return self._incarnation == self._database.incarnation
 
     def touch(self) -> int:
         """Write something that is no event, if nothing was written yet; the transaction's id."""

@@ -70,13 +70,15 @@ def _row(event: Event) -> Row:
 class FakeCursorStore:
     """See CursorStore."""
 
-    def __init__(self, session: Session, term: int, reading: Reading) -> None:
+    def __init__(self, session: Session, owner: str, term: int, reading: Reading) -> None:
         self._session = session
-        self._term = term
+        self._held = (owner, term)
         self._reading = reading
 
     def load(self) -> Loaded:
         database = self._session.database
+        if self._holds and database.lease.blocked is not None:
+            database.store_lease(blocked=None)
         cursor = max(database.entries, key=lambda entry: (entry.number, entry.step))
         if cursor.closed:
             return Loaded(cursor, ())
@@ -94,18 +96,23 @@ class FakeCursorStore:
 
     def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
         self._append(cursor)
-        if unblocks:
+        if unblocks and self._session.database.lease.blocked is not None:
             self._session.database.store_lease(blocked=None)
         return Saved(cursor)
 
     def report_blocked(self, event_id: str, reason: str) -> None:
-        if self._session.database.lease.term == self._term:
+        if self._holds:
             self._session.database.store_lease(blocked=(event_id, reason))
+
+    @property
+    def _holds(self) -> bool:
+        lease = self._session.database.lease
+        return (lease.owner, lease.term) == self._held
 
     def _append(self, cursor: Cursor) -> None:
         database = self._session.database
-        if database.lease.term != self._term:
-            raise Fenced(f"term {self._term} is over")
+        if not self._holds:
+            raise Fenced(f"term {self._held[1]} is over")
         if any((cursor.number, cursor.step) == (e.number, e.step) for e in database.entries):
             raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another")
         self._store(cursor)

@@ -40,8 +40,10 @@ def without_late_part(database: FakePostgres, window: Window) -> list[Event]:
 class RememberingStore(FakeCursorStore):
     """Goes on from the cursor that it remembers, over whatever happened to the connection."""
 
-    def __init__(self, session: Session, term: int, reading: Reading, memory: list[Cursor]) -> None:
-        super().__init__(session, term, reading)
+    def __init__(
+        self, session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+    ) -> None:
+        super().__init__(session, owner, term, reading)
         self._memory = memory
 
     def load(self) -> Loaded:
@@ -108,14 +110,16 @@ class SkippingSink(FakeSink):
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 
 
-def remembering(session: Session, term: int, reading: Reading, memory: list[Cursor]) -> CursorStore:
-    return RememberingStore(session, term, reading, memory)
+def remembering(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return RememberingStore(session, owner, term, reading, memory)
 
 
 def asynchronous(
-    session: Session, term: int, reading: Reading, memory: list[Cursor]
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
-    return AsynchronousStore(session, term, reading)
+    return AsynchronousStore(session, owner, term, reading)
 
 
 def deaf(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:

@@ -6,5 +6,5 @@ from tests.model.relay_machine import RelayMachine
 
 TestWhateverHappensTheRelayKeepsItsPromises = RelayMachine.TestCase
 TestWhateverHappensTheRelayKeepsItsPromises.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None
+    max_examples=400, stateful_step_count=60, deadline=None
 )

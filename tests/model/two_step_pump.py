@@ -27,7 +27,7 @@ __all__ = ["Parts", "Process"]
 
 class MakesStore(Protocol):
     def __call__(
-        self, session: Session, term: int, reading: Reading, memory: list[Cursor]
+        self, session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
     ) -> CursorStore: ...
 
 
@@ -36,9 +36,9 @@ class MakesSink(Protocol):
 
 
 def honest_store(
-    session: Session, term: int, reading: Reading, memory: list[Cursor]
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
-    return FakeCursorStore(session, term, reading)
+    return FakeCursorStore(session, owner, term, reading)
 
 
 def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
@@ -179,7 +179,7 @@ class Process:
         if number is None or self.stopping:
             return
         session, parts = Session(self.database), self.parts
-        store = parts.make_store(session, number, parts.reading, self.memory)
+        store = parts.make_store(session, self.owner, number, parts.reading, self.memory)
         sink = parts.make_sink(self.broker, store, self)
         self._term = _Term(number, store, FakePageSource(session, parts.reading), sink)
         self._tell(told.Elected())

@@ -41,6 +41,11 @@ class Plan:
         return int(self.root["Actual Rows"])
 
     @property
+    def rows_discarded(self) -> int:
+        """How many rows it read and then dropped, for want of a better index condition."""
+        return sum(int(node.get("Rows Removed by Filter", 0)) for node in self.nodes())
+
+    @property
     def buffers(self) -> int:
         """How many pages of the database it looked at, in memory or not."""
         return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])

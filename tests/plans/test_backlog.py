@@ -13,6 +13,7 @@ import pytest
 
 from relay import sql
 from relay.core.inputs import Opened
+from relay.core.snapshot import Snapshot
 from relay.core.window import CHUNK_BITS, Window
 from relay.postgres.connect import Connection, connect
 from tests.plans.explain import Plan, explain, page_parameters, plan_parameters
@@ -32,6 +33,7 @@ class Backlog:
 
     connection: Connection
     window: Opened
+    later: Snapshot  # transactions have ended since the window, and none of them wrote an event
 
     def page(self, number: int) -> Plan:
         bound = page_parameters(self.window.cursor.window, self.window.pages[number])
@@ -44,7 +46,16 @@ def backlog(postgres: Postgres, migrated_template: str) -> Iterator[Backlog]:
         url = postgres.url(name)
         fill(url, EVENTS)
         with leading(url) as store, closing(connect(url, "test")) as connection:
-            yield Backlog(connection, opened(store))
+            window = opened(store)
+            for _ in range(5):
+                connection.execute("select pg_current_xact_id()")
+            yield Backlog(connection, window, snapshot(connection))
+
+
+def snapshot(connection: Connection) -> Snapshot:
+    row = connection.execute(sql.load("window")["window_snapshot"]).fetchone()
+    assert row is not None
+    return Snapshot.parse(str(row[0]))
 
 
 def test_its_pages_cover_every_event_in_as_few_pages_as_there_can_be(backlog: Backlog) -> None:
@@ -65,23 +76,17 @@ def test_a_page_looks_at_as_much_at_the_end_as_at_the_start(backlog: Backlog) ->
 
 
 def test_a_look_that_finds_nothing_probes_the_index_and_reads_no_event(backlog: Backlog) -> None:
-    seen = backlog.window.cursor.until
-    later = type(seen)(seen.xmin, seen.xmax + 5, seen.xip)
-    bound = plan_parameters(Window(seen, later))
+    bound = plan_parameters(Window(backlog.window.cursor.until, backlog.later))
     found = explain(backlog.connection, sql.load("window")["window_plan"], bound)
     assert found.rows == 0
     assert found.buffers <= IDLE_BUFFERS_MAX
 
 
-def test_one_new_event_behind_it_is_found_without_reading_it(
+def test_one_new_event_behind_it_is_found_by_reading_that_one(
     postgres: Postgres, backlog: Backlog
 ) -> None:
-    seen = backlog.window.cursor.until
     emit(postgres.url(backlog.connection.info.dbname), "topic")
-    row = backlog.connection.execute("select pg_current_snapshot()::text").fetchone()
-    assert row is not None
-    now = type(seen).parse(str(row[0]))
-    bound = plan_parameters(Window(seen, now))
+    bound = plan_parameters(Window(backlog.later, snapshot(backlog.connection)))
     found = explain(backlog.connection, sql.load("window")["window_plan"], bound)
     assert found.rows == 1
     assert found.buffers <= IDLE_BUFFERS_MAX + 1

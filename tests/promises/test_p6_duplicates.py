@@ -15,7 +15,7 @@ def test_nothing_is_published_twice_under_load(
 ) -> None:
     relay_process(outbox_url, broker.bootstrap_servers)
     with writing(outbox_url, ledger, writers=4):
-        ledger.wait_for(300)
+        ledger.wait_for(150)
     prove(ledger, outbox_url, broker.bootstrap_servers, max_duplicates=0)
 
 

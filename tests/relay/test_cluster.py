@@ -133,13 +133,29 @@ def test_a_dump_restored_into_another_cluster_is_not_published_from(
     assert len(read_topic(broker.bootstrap_servers, topic)) == 3
 
 
+def use_up_transaction_ids(url: str, beyond: CrashablePostgres) -> None:
+    """Take the counter of the cluster at `url` far past that of `beyond`."""
+    with psycopg.connect(beyond.url(), autocommit=True) as there:
+        row = there.execute(
+            "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+        ).fetchone()
+    assert row is not None
+    with psycopg.connect(url, autocommit=True) as here:
+        here.execute("set synchronous_commit = off")
+        here.execute(
+            "do $$ begin while pg_current_xact_id()::text::bigint < "
+            f"{row[0] + 5_000} loop commit; end loop; end $$"
+        )
+
+
 def test_a_dump_whose_cursor_was_never_used_is_refused_rather_than_left_unpublished(
     database_url: str, own_postgres: Callable[..., CrashablePostgres], mock_broker: Broker
 ) -> None:
     """Its events have transaction ids that this cluster has not given out yet: no window has
     them."""
-    emit(database_url, "t", count=3)
     other = own_postgres()
+    use_up_transaction_ids(database_url, beyond=other)
+    emit(database_url, "t", count=3)
     restore(database_url, other)
     outcome = run_relay(
         "run",
