@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 
+import psycopg
 import pytest
 
 from relay.admin import migrate
