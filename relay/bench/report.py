@@ -9,7 +9,14 @@ from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from relay.bench.drain import Contender, Drain, Watcher
@@ -59,7 +66,7 @@ def show(found: Drain) -> None:
 class _Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._bars = {task.description: task.id for task in progress.tasks}
+        self._bars: dict[str, TaskID] = {}
 
     def at(self, what: str, done: int, total: int) -> None:
         if what not in self._bars:

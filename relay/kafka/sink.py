@@ -1,10 +1,10 @@
 """Events to Kafka: an idempotent producer, a page at a time, flushed before the next.
 
 The idempotent producer and the gapless guarantee together mean that of one attempt each partition
-receives a prefix:
-what fails stops everything behind it. After any failure the producer is thrown away with all that
-it still holds, and the same events are sent again by a new one from the first; what had arrived is
-a duplicate with the same id, and never comes between events that arrive for the first time.
+receives a prefix: what fails stops everything behind it, once the partition knows the producer
+(`partitions.py`). After any failure the producer is thrown away with all that it still holds, and
+the same events are sent again by a new one from the first; what had arrived is a duplicate with the
+same id, and never comes between events that arrive for the first time.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from zlib import crc32
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import envelope
-from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows
+from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
 from relay.kafka.error_codes import refusal
+from relay.kafka.partitions import Partitions
 from relay.kafka.properties import SILENT
 
 __all__ = ["KafkaSink"]
 
 ASK_EVERY_S = 0.1
-METADATA_TIMEOUT_S = 1.0
 REPORTS_ASKED_MAX = 10
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
@@ -49,7 +48,6 @@ class KafkaSink:
         self._epoch = ""
         self._on_trouble = on_trouble
         self._failures: list[KafkaError] = []
-        self._partitions: dict[str, int] = {}
         self._producer = self._new_producer()
 
     def enter(self, epoch: str) -> None:
@@ -59,8 +57,7 @@ class KafkaSink:
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """See Sink.send."""
         try:
-            handed_over = self._hand_over(rows, number, keep_going)
-            if handed_over and self._flushed(keep_going):
+            if self._published(rows, number, keep_going):
                 return Acked()
         except KafkaException as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
@@ -103,16 +100,30 @@ class KafkaSink:
 
     def _new_producer(self) -> Producer:
         self._failures = []
-        self._partitions = {}
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        return Producer({**self._properties, **callbacks, "logger": SILENT})
+        producer = Producer({**self._properties, **callbacks, "logger": SILENT})
+        self._partitions = Partitions(producer)
+        return producer
+
+    def _published(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
+        first = self._partitions.first_of_each(rows)
+        if first:
+            alone = list(first.values())
+            if not self._delivered(alone, number, keep_going):
+                return False
+            self._partitions.know(alone)
+            rows = [row for row in rows if position(row) not in first]
+        return self._delivered(rows, number, keep_going)
+
+    def _delivered(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
+        return self._hand_over(rows, number, keep_going) and self._flushed(keep_going)
 
     def _hand_over(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         headers_of = envelope(self._source, self._epoch, number)
         produce = self._producer.produce
         for row in rows:
             _, event_id, topic, key, _, _, payload, _, _ = row
-            partition = -1 if key is not None else self._partition_without_key(topic, event_id)
+            partition = -1 if key is not None else self._partitions.of_keyless(topic, event_id)
             while True:
                 try:
                     produce(topic, payload, key, partition, headers=headers_of(row))
@@ -122,14 +133,6 @@ class KafkaSink:
                     if self._failures or not keep_going():
                         return False
         return True
-
-    def _partition_without_key(self, topic: str, event_id: str) -> int:
-        """The client would draw another partition at each attempt; by its id an event keeps it."""
-        count = self._partitions.get(topic)
-        if count is None:
-            found = self._producer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic]
-            count = self._partitions[topic] = len(found.partitions)
-        return crc32(event_id.encode()) % count if count else -1
 
     def _flushed(self, keep_going: Callable[[], bool]) -> bool:
         while self._producer.flush(ASK_EVERY_S):

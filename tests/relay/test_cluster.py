@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 
-import psycopg
 import pytest
 
 from relay.admin import migrate
@@ -112,41 +111,38 @@ def restore(source_url: str, target: CrashablePostgres) -> None:
     program(target, "pg_restore", "--exit-on-error", f"--dbname={target.url()}", dump)
 
 
+def use_up_ids(url: str, *, beyond: str) -> None:
+    """Give out transaction ids in the cluster of `url` until it is ahead of that of `beyond`."""
+    ahead_of = value_of(beyond, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    with connected(url) as connection:
+        connection.execute("set synchronous_commit = off")
+        connection.execute(
+            f"do $$ begin while pg_current_xact_id()::text::bigint < {ahead_of + 5_000} loop"
+            " commit; end loop; end $$".encode()
+        )
+
+
 def test_a_dump_restored_into_another_cluster_is_not_published_from(
-    database_url: str,
     own_postgres: Callable[..., CrashablePostgres],
     broker: Broker,
     topic: str,
     relay_process: StartRelay,
 ) -> None:
     """Its transaction ids are another cluster's: the cursor would skip some and repeat others."""
-    emit(database_url, topic, count=3)
-    first = relay_process(database_url, broker.bootstrap_servers, "--until-drained")
+    source, target = own_postgres(), own_postgres()
+    migrate.upgrade(source.url())
+    emit(source.url(), topic, count=3)
+    first = relay_process(source.url(), broker.bootstrap_servers, "--until-drained")
     assert first.wait() == 0
-    emit(database_url, topic, count=2)
-    other = own_postgres()
-    restore(database_url, other)
+    emit(source.url(), topic, count=2)
+    restore(source.url(), target)
+    use_up_ids(target.url(), beyond=source.url())
 
     for _ in range(2):  # a second start is no way round it
-        restored = relay_process(other.url(), broker.bootstrap_servers)
+        restored = relay_process(target.url(), broker.bootstrap_servers)
         assert restored.wait() == 78
         assert "the cursor in it is of cluster" in restored.log_text()
     assert len(read_topic(broker.bootstrap_servers, topic)) == 3
-
-
-def use_up_transaction_ids(url: str, beyond: CrashablePostgres) -> None:
-    """Take the counter of the cluster at `url` far past that of `beyond`."""
-    with psycopg.connect(beyond.url(), autocommit=True) as there:
-        row = there.execute(
-            "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-        ).fetchone()
-    assert row is not None
-    with psycopg.connect(url, autocommit=True) as here:
-        here.execute("set synchronous_commit = off")
-        here.execute(
-            "do $$ begin while pg_current_xact_id()::text::bigint < "
-            f"{row[0] + 5_000} loop commit; end loop; end $$"
-        )
 
 
 def test_a_dump_whose_cursor_was_never_used_is_refused_rather_than_left_unpublished(
@@ -154,18 +150,18 @@ def test_a_dump_whose_cursor_was_never_used_is_refused_rather_than_left_unpublis
 ) -> None:
     """Its events have transaction ids that this cluster has not given out yet: no window has
     them."""
-    other = own_postgres()
-    use_up_transaction_ids(database_url, beyond=other)
+    target = own_postgres()
+    use_up_ids(database_url, beyond=target.url())
     emit(database_url, "t", count=3)
-    restore(database_url, other)
+    restore(database_url, target)
     outcome = run_relay(
         "run",
         "--until-drained",
-        database_url=other.url(),
+        database_url=target.url(),
         bootstrap_servers=mock_broker.bootstrap_servers,
     )
     assert outcome.exit_code == 78, outcome.said
-    assert "cluster" in outcome.err
+    assert "events of another cluster" in outcome.err
 
 
 def standby_of(primary: CrashablePostgres) -> CrashablePostgres:
