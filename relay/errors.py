@@ -4,6 +4,7 @@
     ├── BadConfiguration   yours: names every setting that is wrong; exit 78, no restart heals it
     ├── SchemaMismatch     yours: run `relay migrate`; exit 78
     ├── UnsafeDatabase     yours: publishing could lose or reorder; says what to change; exit 78
+    ├── EventsPending      yours: it would throw unpublished events away; says how many
     ├── Fenced             nobody's: another relay leads now; step down, it heals by itself
     ├── Unreachable        theirs: database or broker is away; retried, it heals by itself
     └── InvariantBroken    ours: a bug; the relay stops rather than guess
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadConfiguration",
+    "EventsPending",
     "Fenced",
     "IllegalTransition",
     "InvariantBroken",
@@ -55,6 +57,10 @@ class UnsafeDatabase(RelayError):
     """The database would let events be lost or reordered: a changed default, a writable txid."""
 
     exit_code = 78
+
+
+class EventsPending(RelayError):
+    """What was asked for would throw away committed events that are not published yet."""
 
 
 class Fenced(RelayError):

@@ -30,7 +30,7 @@ class RetryBudget:
             the bound, so that two that met in a deadlock do not meet again.
     """
 
-    attempts_max: int = 10
+    attempts_max: int = 40
     total_s: float = 15.0
     wait_first_s: float = 0.02
     wait_max_s: float = 2.0

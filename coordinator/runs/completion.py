@@ -65,7 +65,7 @@ class RunCompletionTransaction:
                 `incidents`, `policy_evaluations` and `traces`.
             publisher: takes the events inside the transaction; the outbox.
             topic: of the run's events; their key is the run's id.
-            budget: how long transient errors are tried again; 10 attempts in 15 s.
+            budget: how long transient errors are tried again; 40 attempts in 15 s.
 
         Raises:
             InvalidEvent: Kafka would refuse `topic`.

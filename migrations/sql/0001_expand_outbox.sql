@@ -98,7 +98,7 @@ create index event_position_idx on outbox.event (position);
 -- emit: the writer's door for any client in any language. `begin atomic` binds every name when the
 -- function is made, so no search_path of a caller can put another object in its place.
 create function outbox.emit(topic text, key text, type text, payload bytea, headers jsonb default '{}')
-returns uuid language sql volatile
+returns uuid language sql volatile security definer
 begin atomic
     insert into outbox.event (topic, key, type, payload, headers)
     values (emit.topic, emit.key, emit.type, emit.payload, emit.headers)
@@ -106,6 +106,8 @@ begin atomic
 end;
 comment on function outbox.emit(text, text, text, bytea, jsonb) is
     'Adds an event to the outbox in the caller''s transaction; returns its idempotency key.';
+-- By this function alone a role can write events and nothing else: it runs with the owner's rights.
+revoke execute on function outbox.emit(text, text, text, bytea, jsonb) from public;
 
 -- window: the cursor as an append-only log. Step 0 opens window `number` and fixes its snapshot S;
 -- C, what was visible before, is the snapshot of window number - 1. Later steps say how far inside

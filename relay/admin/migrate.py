@@ -7,7 +7,7 @@ The revisions lie in `migrations/` beside the package in a checkout, and inside 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -17,10 +17,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from relay.errors import BadConfiguration, Unreachable
+from relay.errors import BadConfiguration, EventsPending, SchemaMismatch
+from relay.postgres.connect import connect as connect_relay
+from relay.postgres.connect import translated_errors
+from relay.postgres.status_reader import read_status
 
 VERSION_TABLE = "outbox_alembic_version"
 VERSION_TABLE_SCHEMA = "public"
@@ -43,19 +46,36 @@ def upgrade(url: str, revision: str = "head") -> None:
         command.upgrade(_config(connection), revision)
 
 
-def downgrade(url: str, revision: str) -> None:
+def downgrade(url: str, revision: str, *, discard_pending: bool = False) -> None:
     """Take the schema down to `revision`, with all that its later tables hold.
 
     Args:
         url: as for `upgrade`.
         revision: a revision id, or `base`.
+        discard_pending: also when that throws away events that are not published yet.
 
     Raises:
+        EventsPending: it would throw unpublished events away.
         BadConfiguration: there is no such revision below the present one.
         Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
+    if not discard_pending and (revision == "base" or revision.startswith("-")):
+        _refuse_to_discard(url)
     with connect(url) as connection:
         command.downgrade(_config(connection), revision)
+
+
+def _refuse_to_discard(url: str) -> None:
+    with closing(connect_relay(url, "migrate")) as connection:
+        try:
+            pending = read_status(connection).pending
+        except SchemaMismatch:
+            return
+    if pending:
+        raise EventsPending(
+            f"{pending} committed events are not published yet, and would be lost: "
+            "`relay run --until-drained` publishes them, --discard-pending throws them away"
+        )
 
 
 def current(url: str) -> str | None:
@@ -109,15 +129,14 @@ def connect(url: str) -> Iterator[Connection]:
         creator=lambda: psycopg.connect(address, application_name="outbox-migrate"),
         poolclass=NullPool,
     )
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except CommandError as problem:
-        raise BadConfiguration(str(problem)) from problem
-    except OperationalError as problem:
-        # Only the kind: libpq's text may hold the connection string.
-        kind = type(problem.orig).__name__
-        raise Unreachable(f"database: {kind}; nothing was changed") from problem
+    with translated_errors(address):
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except CommandError as problem:
+            raise BadConfiguration(str(problem)) from problem
+        except DBAPIError as problem:
+            raise problem.orig or problem from None
 
 
 def _config(connection: Connection | None = None) -> Config:

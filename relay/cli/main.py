@@ -15,7 +15,10 @@ import importlib
 import sys
 from typing import Any
 
-import click
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit("relay: this installation can only write events: pip install 'outbox-relay[relay]'")
 
 from relay.errors import RelayError
 

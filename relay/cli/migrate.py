@@ -12,7 +12,8 @@ __all__ = ["migrate"]
 
 @click.command()
 @click.option("--down", metavar="REVISION", help="Take the schema down to REVISION, or to `base`.")
-def migrate(down: str | None) -> None:
+@click.option("--discard-pending", is_flag=True, help="With --down: even unpublished events.")
+def migrate(down: str | None, discard_pending: bool) -> None:
     """Bring the database up to the schema of this version.
 
     RELAY_DATABASE_URL names the database. `--down base` removes every table, with what it holds.
@@ -21,5 +22,5 @@ def migrate(down: str | None) -> None:
     if down is None:
         migrations.upgrade(url)
     else:
-        migrations.downgrade(url, down)
+        migrations.downgrade(url, down, discard_pending=discard_pending)
     click.echo(f"schema is at {migrations.current(url) or 'base'}")

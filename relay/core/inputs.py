@@ -26,6 +26,7 @@ __all__ = [
     "Saved",
     "event_id",
     "position",
+    "topic",
 ]
 
 Row = tuple[int, str, str, str | None, str, str, bytes | None, str, str | None]
@@ -46,6 +47,11 @@ def position(row: Row) -> int:
 def event_id(row: Row) -> str:
     """The event's idempotency key."""
     return row[1]
+
+
+def topic(row: Row) -> str:
+    """Where the event goes."""
+    return row[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,11 @@ class Doubtful(Input):
 class Refused(Input):
     """The broker will never take one of the events as things stand.
 
-    The producer was thrown away.
+    `topic` is refused whole; without it, it is not known which of the events is to blame.
     """
 
     reason: str
+    topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ event.
     READING    PageRead      SENDING, or on to the next page when there was nothing on this one
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
-    SENDING    Refused       SENDING half as many, until it is one alone: then REPORTING
+    SENDING    Refused       SENDING what is not to blame; when nothing is left of it, REPORTING
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
     RETRYING   Rested        SENDING the same events again
@@ -180,15 +180,26 @@ def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
 
 
 def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
-    """Halve what is sent at once until the refusal is of one event alone.
+    """Send what stands before the event to blame; when nothing does, report it.
 
-    A broker judges a batch whole, and names none of its events. When each half passes, it was the
-    batch that was too large, and no event is to blame.
+    A topic that is refused names its first event. Otherwise a batch was judged whole, and what is
+    sent at once is halved until the refusal is of one event alone; when each half passes, it was
+    the batch that was too large, and no event is to blame.
     """
-    if (sent := len(_slice(relay))) > 1:
-        return _send(replace(relay, at_once=sent // 2, attempts=0))
+    sent = _slice(relay)
+    if blameless := _blameless(sent, refused.topic):
+        return _send(replace(relay, at_once=blameless, attempts=0))
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
-    return relay, do.ReportBlocked(told.event_id(relay.rows[0]), refused.reason)
+    reason = f"topic {told.topic(sent[0])}: {refused.reason}"
+    return relay, do.ReportBlocked(told.event_id(sent[0]), reason)
+
+
+def _blameless(sent: told.Rows, refused_topic: str | None) -> int:
+    """How many of the first events are not to blame, or may be cleared by being sent alone."""
+    for index, row in enumerate(sent):
+        if told.topic(row) == refused_topic:
+            return index
+    return len(sent) // 2
 
 
 def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:

@@ -35,8 +35,13 @@ class Pump:
         stopping: threading.Event,
         drain_limit_s: float,
         on_step: Callable[[Relay, do.Effect, told.Input], None],
+        on_wait: Callable[[float], None],
     ) -> None:
-        """`trusted`: whether the lease still is; `on_step` is shown every step, for the log."""
+        """`trusted`: whether the lease still is.
+
+        `on_step` is shown every step, `on_wait` the seconds that an acknowledgement has been waited
+        for; both are for the log.
+        """
         self._store = store
         self._pages = pages
         self._sink = sink
@@ -44,11 +49,14 @@ class Pump:
         self._stopping = stopping
         self._drain_limit_s = drain_limit_s
         self._on_step = on_step
+        self._on_wait = on_wait
+        self._sent_at_s = 0.0
         self._drain_until_s: float | None = None
 
     def run(self, until_drained: bool = False) -> bool:
-        """Publish until asked to stop, or, with `until_drained`, until nothing is pending; whether
-        it was drained.
+        """Publish until asked to stop, or, with `until_drained`, until nothing is pending.
+
+        Returns whether nothing is.
 
         Raises Unreachable when the database is lost, Fenced when the term is over, and returns
         False at once when the lease is not trusted any more. Nothing is left queued in the client
@@ -99,6 +107,7 @@ class Pump:
 
     def _send(self, rows: told.Rows, number: int) -> told.Input:
         hit("relay.before_send")
+        self._sent_at_s = monotonic_s()
         outcome = self._sink.send(rows, number, self._keep_going)
         if isinstance(outcome, told.Acked):
             hit("relay.page_acked")
@@ -111,6 +120,7 @@ class Pump:
 
     def _keep_going(self) -> bool:
         """While the lease is trusted and, after a request to stop, the drain limit is not over."""
+        self._on_wait(monotonic_s() - self._sent_at_s)
         if not self._stopping.is_set():
             return self._trusted()
         if self._drain_until_s is None:

@@ -15,6 +15,7 @@ from relay.core.machine import Relay
 from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.elector import Elector
+from relay.daemon.narrator import Narrator
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S
@@ -47,11 +48,14 @@ class Service:
         stopping: threading.Event,
     ) -> None:
         self._url = database_url
-        self._sink = KafkaSink(producer_properties, source, _warn_broker)
+        self._narrator = Narrator()
+        self._sink = KafkaSink(producer_properties, source, self._narrator.broker_trouble)
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
-        self._elector = Elector(owner, self._leases, monotonic_s, _warn_database)
+        self._elector = Elector(
+            owner, self._leases, monotonic_s, self._narrator.lease_request_failed
+        )
         self._owner = owner
         self._failures = 0
 
@@ -76,14 +80,16 @@ class Service:
             log.info("stopped", owner=self._owner)
 
     def _database_ready(self) -> bool:
-        """Wait until the database answers, and see that its schema is the right one.
+        """Wait until the database answers, and see that it is fit to publish from.
 
-        False if asked to stop.
+        Also on a standby: a fault that shows only when it takes over would end both relays in one
+        night. False if asked to stop.
         """
         while not self._stopping.is_set():
             try:
                 with closing(connect(self._url, "check")) as connection:
                     check_schema(connection)
+                    refuse_hazards(connection)
                 return True
             except Unreachable as problem:
                 self._back_off(problem)
@@ -132,6 +138,7 @@ class Service:
             stopping=self._stopping,
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,
+            on_wait=self._narrator.waiting,
         )
 
     def _nothing_pending(self) -> bool:
@@ -139,34 +146,11 @@ class Service:
             return read_status(connection).pending == 0
 
     def _tell(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
-        """What an operator wants to read; a step that went well is not."""
         self._failures = 0
-        match effect, outcome:
-            case _, told.Doubtful(reason):
-                log.warning("delivery_in_doubt", reason=reason, attempts=relay.attempts + 1)
-            case do.Send(rows, _), told.Refused(reason) if len(rows) > 1:
-                advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
-                log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
-            case do.ReportBlocked(event_id, reason), _:
-                log.error(
-                    "event_refused",
-                    event_id=event_id,
-                    reason=reason,
-                    advice="later events wait behind it",
-                )
-            case do.Save(_, True), told.Saved():
-                log.info("event_accepted", advice="delivery goes on")
+        self._narrator.step(relay, effect, outcome)
 
     def _back_off(self, problem: Unreachable) -> None:
         self._failures += 1
         rest_s = retry_rest_s(self._failures)
-        log.warning("unreachable", reason=str(problem), retry_in_s=rest_s)
+        self._narrator.unreachable(str(problem), rest_s)
         rest(rest_s, unless=self._stopping)
-
-
-def _warn_database(reason: str) -> None:
-    log.warning("lease_request_failed", reason=reason)
-
-
-def _warn_broker(reason: str) -> None:
-    log.warning("broker_trouble", reason=reason)

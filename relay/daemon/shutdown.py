@@ -35,6 +35,7 @@ def stop_on_signals() -> threading.Event:
 
     def stop(number: int, _: FrameType | None) -> None:
         if stopping.is_set():
+            log.warning("stopped_at_once", advice="what was in flight is sent again")
             os._exit(EX_TEMPFAIL)
         stopping.set()
         hard_limit = threading.Timer(HARD_LIMIT_S, _end)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
-__all__ = ["refusal"]
+__all__ = ["is_of_topic", "refusal"]
 
 _REFUSALS = {
     KafkaError.MSG_SIZE_TOO_LARGE: "larger than the broker or the topic allows (max.message.bytes)",
@@ -24,6 +24,19 @@ _REFUSALS = {
     KafkaError.INVALID_RECORD: "invalid to the broker (a compacted topic needs a key)",
     KafkaError.POLICY_VIOLATION: "a policy of the broker forbids it",
 }
+
+
+_OF_TOPIC = (
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+)
+
+
+def is_of_topic(error: KafkaError) -> bool:
+    """Whether every event of the topic is refused, and not the one event or its batch."""
+    return error.code() in _OF_TOPIC
 
 
 def refusal(error: KafkaError) -> str | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import lru_cache
 from zlib import crc32
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from relay.core.inputs import Row, Rows, position
 from relay.core.murmur2 import java_partition
@@ -36,6 +36,19 @@ class Partitions:
         self._producer = producer
         self._counts: dict[str, int] = {}
         self._unknowing: dict[str, set[int]] = {}
+
+    def refused(self, rows: Rows) -> tuple[KafkaError, str] | None:
+        """The first topic of `rows` that the broker will not have, and what it says of it.
+
+        Asked before anything is handed over: handed over, the event would wait for its topic, and
+        those behind it for the event. Raises KafkaException when the broker does not answer.
+        """
+        for topic in dict.fromkeys(row[2] for row in rows):
+            if topic not in self._counts:
+                error, _ = self._ask(topic)
+                if error is not None:
+                    return error, topic
+        return None
 
     def of_keyless(self, topic: str, event_id: str) -> int:
         """The partition of an event without a key; -1, the client's choice, if there is no topic.
@@ -76,15 +89,20 @@ class Partitions:
         unknowing = self._unknowing.get(topic)
         return unknowing is None or partition in unknowing
 
+    def _ask(self, topic: str) -> tuple[KafkaError | None, int]:
+        """What is wrong with the topic, and how many partitions it has."""
+        found = self._producer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic]
+        return found.error, len(found.partitions)
+
     def _count(self, topic: str) -> int:
         """How many partitions the topic has; 0, not remembered, while it does not exist.
 
         Raises KafkaException when the broker does not say within METADATA_TIMEOUT_S.
         """
         if topic not in self._counts:
-            found = self._producer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic]
-            if not found.partitions:
+            _, count = self._ask(topic)
+            if not count:
                 return 0
-            self._counts[topic] = len(found.partitions)
-            self._unknowing[topic] = set(range(len(found.partitions)))
+            self._counts[topic] = count
+            self._unknowing[topic] = set(range(count))
         return self._counts[topic]

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
-from relay.kafka.error_codes import refusal
+from relay.kafka.error_codes import is_of_topic, refusal
 from relay.kafka.partitions import Partitions
 from relay.kafka.properties import SILENT
 
@@ -25,6 +25,9 @@ __all__ = ["KafkaSink"]
 
 ASK_EVERY_S = 0.1
 REPORTS_ASKED_MAX = 10
+
+Failure = tuple[KafkaError, str | None]
+"""What went wrong, and with an event of which topic, if with an event."""
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
@@ -47,7 +50,7 @@ class KafkaSink:
         self._source = source
         self._epoch = ""
         self._on_trouble = on_trouble
-        self._failures: list[KafkaError] = []
+        self._failures: list[Failure] = []
         self._producer = self._new_producer()
 
     def enter(self, epoch: str) -> None:
@@ -57,32 +60,33 @@ class KafkaSink:
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """See Sink.send."""
         try:
+            if refused := self._partitions.refused(rows):
+                return _outcome([refused])
             if self._published(rows, number, keep_going):
                 return Acked()
         except KafkaException as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
-            self._failures.append(problem.args[0])
+            self._failures.append((problem.args[0], None))
         failed = bool(self._failures)
         failures = self._given_up()
         if not failed:
             return Lost()
-        reason = next((why for error in failures if (why := refusal(error))), None)
-        return Refused(reason) if reason else Doubtful(failures[0].str())
+        return _outcome(failures)
 
     def discard(self) -> None:
         """See Sink.discard."""
         if len(self._producer):
             self._given_up()
 
-    def _given_up(self) -> list[KafkaError]:
+    def _given_up(self) -> list[Failure]:
         """Throw the producer away; all that failed, but for what was only given up here."""
         doubted = self._producer
-        if any(error.fatal() for error in self._failures):
+        if any(error.fatal() for error, _ in self._failures):
             self._await_reports()
         for serve in (partial(doubted.purge, blocking=True), partial(doubted.poll, 0)):
             with suppress(KafkaException):
                 serve()
-        failures = [error for error in self._failures if error.code() not in _PURGED]
+        failures = [failure for failure in self._failures if failure[0].code() not in _PURGED]
         self._producer = self._new_producer()
         return failures
 
@@ -93,7 +97,7 @@ class KafkaSink:
         now, that event would be reported as purged only.
         """
         for _ in range(REPORTS_ASKED_MAX):
-            if not all(error.fatal() for error in self._failures):
+            if not all(error.fatal() for error, _ in self._failures):
                 return
             with suppress(KafkaException):
                 self._producer.poll(ASK_EVERY_S)
@@ -140,12 +144,20 @@ class KafkaSink:
                 return False
         return not self._failures
 
-    def _note_failure(self, error: KafkaError | None, _: Message) -> None:
+    def _note_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failures.append(error)
+            self._failures.append((error, message.topic()))
 
     def _note_error(self, error: KafkaError) -> None:
         """A fatal error ends the producer even when no message has failed yet."""
         if error.fatal():
-            self._failures.append(error)
+            self._failures.append((error, None))
         self._on_trouble(error.str())
+
+
+def _outcome(failures: list[Failure]) -> Input:
+    """What the machine is told of failures: one refusal among them explains the others."""
+    for error, topic in failures:
+        if reason := refusal(error):
+            return Refused(reason, topic if is_of_topic(error) else None)
+    return Doubtful(failures[0][0].str())

@@ -5,6 +5,7 @@ Never a payload, never a key, never a secret.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
@@ -19,6 +20,8 @@ def configure() -> None:
 
     Control characters in values are escaped by JSON, or by repr on a terminal.
     """
+    # What the driver says of lost connections is told by whoever lost one, as a line of ours.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     for_people = sys.stderr.isatty()
     structlog.configure(
         processors=[

@@ -18,6 +18,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 CONNECT_TIMEOUT_S = 2
 _SESSION = sql.load("session")
+SECRET_CHARACTERS_MIN = 4
 SILENCE_MAX_MS = 10_000
 """A peer that acknowledges nothing for so long is taken for gone.
 
@@ -73,7 +74,8 @@ def translated_errors(url: str = "") -> Iterator[None]:
             "the outbox schema is missing or of another version: run `relay migrate`"
         ) from problem
     except psycopg.errors.InsufficientPrivilege as problem:
-        raise UnsafeDatabase(f"database: {problem.diag.message_primary}: GRANT it") from None
+        denied = f"database: {problem.diag.message_primary}"
+        raise UnsafeDatabase(f"{denied}: see the grants in the README, under Roles") from None
     except psycopg.errors.ReadOnlySqlTransaction:
         raise Unreachable(
             "database: it is a standby; events are published from the primary"
@@ -96,4 +98,6 @@ def _secrets(url: str) -> list[str]:
         parameters = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         return [url]
-    return [str(v) for k, v in parameters.items() if "pass" in k and v]
+    found = [str(v) for k, v in parameters.items() if "pass" in k and v]
+    # A shorter one would be cut out of innocent words, and be told by that.
+    return [secret for secret in found if len(secret) >= SECRET_CHARACTERS_MIN]

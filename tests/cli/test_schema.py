@@ -7,7 +7,7 @@ import pytest
 from relay.admin import migrate as migrations
 from relay.postgres.cluster import SCHEMA_VERSION
 from tests.cli.command import relay, status
-from tests.relay.events import connected, value_of
+from tests.relay.events import connected, emit, value_of
 
 # Nothing listens there: a command that gets as far as the broker has gone too far.
 NO_BROKER = "127.0.0.1:1"
@@ -54,6 +54,23 @@ def test_migrate_down_to_base_leaves_nothing_of_ours(database_url: str) -> None:
     outcome = relay("migrate", "--down", "base", database_url=database_url)
     assert (outcome.exit_code, outcome.out) == (0, "schema is at base\n")
     assert value_of(database_url, "select to_regnamespace('outbox')") is None
+
+
+def test_migrate_down_is_refused_while_events_are_pending_and_says_how_many(
+    database_url: str,
+) -> None:
+    emit(database_url, "t", count=2)
+    outcome = relay("migrate", "--down", "base", database_url=database_url)
+    assert outcome.exit_code == 1
+    assert "2 committed events are not published yet" in outcome.err
+    assert status(database_url)["pending"] == 2
+
+
+def test_migrate_down_throws_pending_events_away_when_that_is_said(database_url: str) -> None:
+    emit(database_url, "t", count=2)
+    outcome = relay("migrate", "--down", "base", "--discard-pending", database_url=database_url)
+    assert outcome.exit_code == 0
+    assert value_of(database_url, "select to_regclass('outbox.event')") is None
 
 
 def test_migrate_to_a_revision_that_does_not_exist_ends_with_78(database_url: str) -> None:

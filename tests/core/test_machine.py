@@ -283,11 +283,35 @@ def test_events_before_the_refused_one_are_published_and_stored() -> None:
 
 
 def test_the_refused_event_is_reported_with_its_reason() -> None:
-    assert walk(*HALVED, told.Refused("too large"))[1] == do.ReportBlocked("id-1", "too large")
+    reported = walk(*HALVED, told.Refused("too large"))[1]
+
+    assert reported == do.ReportBlocked("id-1", "topic topic: too large")
 
 
 def test_a_single_event_that_is_refused_is_reported_at_once() -> None:
-    assert walk(*SENDING_LAST, told.Refused("no"))[1] == do.ReportBlocked("id-11", "no")
+    reported = walk(*SENDING_LAST, told.Refused("no"))[1]
+
+    assert reported == do.ReportBlocked("id-11", "topic topic: no")
+
+
+def in_topic(position: int, topic: str) -> told.Row:
+    return (*row(position)[:2], topic, *row(position)[3:])
+
+
+def test_of_a_refused_topic_exactly_the_events_before_its_first_are_sent() -> None:
+    rows = [row(1), row(2), row(3), in_topic(4, "missing"), row(5)]
+    given = (told.PageRead(rows), told.Refused("does not exist", "missing"))
+
+    assert walk(*READING, *given)[1] == do.Send(rows[:3], OPENED.number)
+
+
+def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_before_it() -> None:
+    rows = [in_topic(1, "missing"), row(2)]
+    given = (told.PageRead(rows), told.Refused("does not exist", "missing"))
+
+    reported = walk(*READING, *given)[1]
+
+    assert reported == do.ReportBlocked("id-1", "topic missing: does not exist")
 
 
 def test_nothing_behind_a_refused_event_is_sent() -> None:

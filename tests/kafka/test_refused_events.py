@@ -151,6 +151,22 @@ def test_an_unknown_topic_is_not_created_by_accident_and_its_events_flow_once_it
 
 
 @pytest.mark.real_broker
+def test_a_missing_topic_in_a_busy_page_is_named_at_once_and_repeats_nothing(
+    broker: Broker, topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    missing = f"test.missing.{uuid.uuid4().hex[:12]}"
+    before = emit(database_url, topic, count=1_000)
+    (unpublishable,) = emit(database_url, missing)
+    emit(database_url, topic, count=1_000)
+    relay = relay_process(database_url, broker.bootstrap_servers)
+
+    line = relay.wait_for_log("event_refused", event_id=unpublishable, timeout=10)
+    assert missing in line["reason"]
+    records = read_topic(broker.bootstrap_servers, topic, at_least=1_000)
+    assert [idempotency_key(record) for record in records] == before
+
+
+@pytest.mark.real_broker
 def test_a_new_leader_names_the_refused_event_again(
     broker: Broker, database_url: str, relay_process: StartRelay
 ) -> None:

@@ -1,0 +1,85 @@
+"""What the daemon tells those who read its log: what went wrong, what it means, what to do.
+
+A step that went well is not told. What repeats is told less and less often, so that a night without
+a broker does not fill a disk and its first line can still be found.
+"""
+
+from __future__ import annotations
+
+from relay.core import effects as do
+from relay.core import inputs as told
+from relay.core.machine import Relay
+from relay.daemon.clock import monotonic_s
+from relay.observe.logs import log
+
+__all__ = ["Narrator"]
+
+LONGEST_QUIET_S = 60.0
+SLOW_ACK_S = 10.0
+
+WAITS = "events wait in the database; it goes on by itself"
+CHECK_URL = "check RELAY_DATABASE_URL; this does not pass by itself"
+NOT_PASSING = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "failed to resolve host",
+)
+
+
+class Narrator:
+    """One relay's voice."""
+
+    def __init__(self) -> None:
+        self._quiet_s = 0.0
+        self._quiet_until_s = 0.0
+        self._unsaid = 0
+        self._slow_after_s = SLOW_ACK_S
+
+    def step(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
+        """Tell of a step of the machine."""
+        match effect, outcome:
+            case _, told.Acked():
+                self._quiet_s = self._quiet_until_s = 0.0
+                self._slow_after_s = SLOW_ACK_S
+            case _, told.Doubtful(reason):
+                log.warning(
+                    "delivery_in_doubt", reason=reason, tried=relay.attempts + 1, advice=WAITS
+                )
+            case do.Send(rows, _), told.Refused(reason, None) if len(rows) > 1:
+                advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
+                log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
+            case do.ReportBlocked(event_id, reason), _:
+                advice = (
+                    "later events wait behind it; it goes on by itself once the broker takes it"
+                )
+                log.error("event_refused", event_id=event_id, reason=reason, advice=advice)
+            case do.Save(_, True), told.Saved():
+                log.info("event_accepted", advice="delivery goes on")
+
+    def broker_trouble(self, reason: str) -> None:
+        """Tell what the client says of its connections, at most once in a growing while."""
+        now_s = monotonic_s()
+        if now_s < self._quiet_until_s:
+            self._unsaid += 1
+            return
+        log.warning("broker_trouble", reason=reason, unsaid=self._unsaid, advice=WAITS)
+        self._quiet_s = min(max(1.0, 2 * self._quiet_s), LONGEST_QUIET_S)
+        self._quiet_until_s = now_s + self._quiet_s
+        self._unsaid = 0
+
+    def waiting(self, seconds: float) -> None:
+        """Tell that the broker has not acknowledged for so long: after 10 s, 20 s, 40 s, ..."""
+        if seconds >= self._slow_after_s:
+            log.warning("waiting_for_broker", seconds=round(seconds, 1), advice=WAITS)
+            self._slow_after_s *= 2
+
+    def unreachable(self, reason: str, retry_in_s: float) -> None:
+        """Tell that the database is away, or that it never will be there as configured."""
+        passing = not any(mark in reason for mark in NOT_PASSING)
+        advice = WAITS if passing else CHECK_URL
+        log.warning("unreachable", reason=reason, retry_in_s=retry_in_s, advice=advice)
+
+    def lease_request_failed(self, reason: str) -> None:
+        """Tell that the elector could not ask."""
+        log.warning("lease_request_failed", reason=reason, advice="asked again at once")
