@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relay.errors import BadConfiguration
@@ -64,7 +64,7 @@ class RelaySettings(DatabaseSettings):
 
     kafka_bootstrap_servers: str
     source: str
-    failpoint: str = ""
+    failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod

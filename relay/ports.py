@@ -64,6 +64,9 @@ class Sink(Protocol):
         Lost.
         """
 
+    def serve(self) -> None:
+        """Let the client say what it has to say; to be called while nothing is sent."""
+
     def discard(self) -> None:
         """Throw away whatever is still queued or in flight."""
 

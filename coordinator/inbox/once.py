@@ -2,9 +2,8 @@
 
 The relay delivers at least once, so a consumer sees some events again. Naive: look whether the key
 is known, act, note it. Two consumers that hold the same event (a rebalance) then both look before
-either notes. Here the note comes first and
-its primary key decides: the second waits for the first one's commit, and then finds the key taken,
-or gets it after a rollback.
+either notes. Here the note comes first and its primary key decides: the second waits for the first
+one's commit, and then finds the key taken, or gets it after a rollback.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from relay.errors import BadConfiguration, EventsPending, SchemaMismatch
@@ -136,7 +136,23 @@ def connect(url: str) -> Iterator[Connection]:
         except CommandError as problem:
             raise BadConfiguration(str(problem)) from problem
         except DBAPIError as problem:
-            raise problem.orig or problem from None
+            raise _as_ours(problem) from None
+
+
+def _as_ours(problem: DBAPIError) -> BaseException:
+    """The driver's error, or ours where the schema itself is in the way (a table of that name)."""
+    if isinstance(problem, ProgrammingError) and not isinstance(
+        problem.orig, psycopg.errors.InsufficientPrivilege
+    ):
+        kind = type(problem.orig).__name__
+        return SchemaMismatch(
+            f"the migration was refused, and nothing was changed: {kind}: {_told(problem)}"
+        )
+    return problem.orig or problem
+
+
+def _told(problem: DBAPIError) -> str:
+    return str(problem.orig).splitlines()[0]
 
 
 def _config(connection: Connection | None = None) -> Config:

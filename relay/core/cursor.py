@@ -5,11 +5,12 @@ connection: after a crash of the database, transaction ids that were given out b
 given out again, to other transactions, and a snapshot remembered here would take their events for
 seen.
 
-    number, step    the key of the newest row; whoever writes the next row wins it, a second writer
-    collides since (C)       everything that it sees is published until (S)       the snapshot of
-    window `number`; meaningful with C and last_position only, all three stored together
-    last_position   every event of the window up to here is published closed          the whole
-    window is, so the next C is this S
+    number, step    the key of the newest row; whoever writes the next row wins it
+    since (C)       everything that it sees is published
+    until (S)       the snapshot of window `number`; stored together with C and last_position,
+                    as none of the three means anything without the others
+    last_position   every event of the window up to here is published
+    closed          the whole window is, so the next C is this S
 """
 
 from __future__ import annotations

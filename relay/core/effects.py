@@ -61,9 +61,9 @@ class Read(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Send(Effect):
-    """Hand `rows` over in order, each with its place in window `number`. Answer.
+    """Hand `rows` over in order, each with its place in window `number`.
 
-    Acked, Doubtful or Refused.
+    Answer: Acked, Doubtful, Refused or Lost.
     """
 
     rows: Rows
@@ -88,9 +88,9 @@ class ReportBlocked(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Rest(Effect):
-    """Do nothing for so many seconds, or until asked to stop; `idle`.
+    """Do nothing for so many seconds, or until asked to stop. Answer: Rested.
 
-    There is nothing to publish. Answer: Rested.
+    `idle` says that there is nothing to publish.
     """
 
     seconds: float

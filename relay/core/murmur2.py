@@ -1,7 +1,8 @@
 """murmur2 as the Java client computes it, and the partition that it gives a key.
 
-librdkafka does the partitioning in production (`partitioner=murmur2_random`); this is the second
-opinion that the checker compares with. Source: `org.apache.kafka.common.utils.Utils.murmur2`.
+librdkafka does the partitioning in production (`partitioner=murmur2_random`). This says in advance
+where it will put an event, and is the second opinion that the checker compares with.
+Source: `org.apache.kafka.common.utils.Utils.murmur2`.
 """
 
 from __future__ import annotations

@@ -93,6 +93,7 @@ class Pump:
                 self._store.report_blocked(event_id, reason)
                 return told.Reported()
             case do.Rest(seconds):
+                self._sink.serve()
                 rest(seconds, unless=self._stopping)
                 return told.Rested()
             case _:

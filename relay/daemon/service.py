@@ -32,6 +32,7 @@ from relay.postgres.window_reader import PageReader
 __all__ = ["Service"]
 
 STANDBY_LOOK_S = 0.5
+"""How often a standby sees whether it was elected or asked to stop."""
 
 
 class Service:
@@ -49,7 +50,9 @@ class Service:
     ) -> None:
         self._url = database_url
         self._narrator = Narrator()
-        self._sink = KafkaSink(producer_properties, source, self._narrator.broker_trouble)
+        self._sink = KafkaSink(
+            producer_properties, source, monotonic_s, self._narrator.broker_trouble
+        )
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
@@ -100,6 +103,7 @@ class Service:
         term = self._elector.await_term(STANDBY_LOOK_S)
         try:
             if term is None:
+                self._sink.serve()
                 return until_drained and self._nothing_pending()
             return self._lead(term, until_drained)
         except Fenced as problem:

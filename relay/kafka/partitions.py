@@ -4,11 +4,16 @@ A broker refuses a batch that leaves a gap in a producer's sequence numbers. Tha
 later event from overtaking one that failed: its batch is refused as well. But the first batch that
 a partition ever sees of a producer is taken whatever its number is (the broker must allow for state
 that it has expired; Kafka's ProducerAppendInfo.checkSequence). So of two batches on their way to a
-partition that does not know the producer yet, the first can be refused and the second appended:
+partition that does not know the producer, the first can be refused and the second appended:
 2, 3, 1, which no consumer can repair. Measured: 5 of 6 times with a first event over the topic's
 max.message.bytes; limiting the requests in flight to one did not help.
 
 So the first event of each partition goes alone, and everything behind it once it is acknowledged.
+
+That a partition knows the producer is believed for KNOWN_FOR_S only, and so is how many partitions
+a topic has: a broker forgets a producer that was silent (after a day by default), a topic is made
+anew, partitions are added. The client's own refresh is off, so that it learns of new partitions
+when this does; what remains open is a topic that is deleted and made anew within that time.
 """
 
 from __future__ import annotations
@@ -21,16 +26,22 @@ from confluent_kafka import KafkaError, Producer
 from relay.core.inputs import Row, Rows, position
 from relay.core.murmur2 import java_partition
 
-__all__ = ["Partitions"]
+__all__ = ["KNOWN_FOR_S", "Partitions"]
+
+KNOWN_FOR_S = 60.0
+"""Far below the shortest producer.id.expiration.ms in use; the cost is one small page a minute."""
 
 METADATA_TIMEOUT_S = 1.0
+"""Within the lease's margin: no event is handed over meanwhile."""
+
 KEYS_REMEMBERED_MAX = 4_096
+"""A key's partition takes 10 us to compute here; this bounds the memory at 8 KB a key."""
 
 _partition_of_key = lru_cache(KEYS_REMEMBERED_MAX)(java_partition)
 
 
 class Partitions:
-    """The partitions of the topics that one producer writes to; thrown away with it."""
+    """The partitions of the topics that one producer writes to, as of one moment."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -43,31 +54,29 @@ class Partitions:
         Asked before anything is handed over: handed over, the event would wait for its topic, and
         those behind it for the event. Raises KafkaException when the broker does not answer.
         """
-        for topic in dict.fromkeys(row[2] for row in rows):
-            if topic not in self._counts:
-                error, _ = self._ask(topic)
-                if error is not None:
-                    return error, topic
+        topics = dict.fromkeys(row[2] for row in rows)
+        if not topics.keys() <= self._counts.keys():
+            self._learn_all()
+        for topic in topics:
+            if topic not in self._counts and (error := self._learn(topic)) is not None:
+                return error, topic
         return None
 
     def of_keyless(self, topic: str, event_id: str) -> int:
-        """The partition of an event without a key; -1, the client's choice, if there is no topic.
+        """The partition of an event without a key.
 
         The client would draw another one at each attempt. By its id an event keeps it.
         """
-        count = self._count(topic)
-        return crc32(event_id.encode()) % count if count else -1
+        return crc32(event_id.encode()) % self._counts[topic]
 
     def first_of_each(self, rows: Rows) -> dict[int, Row]:
         """By position, the first event for each partition that does not know the producer yet."""
         first: dict[int, Row] = {}
         claimed: set[tuple[str, int]] = set()
         for row in rows:
-            topic = row[2]
-            unknowing = self._unknowing.get(topic)
-            if unknowing is None or unknowing:
-                place = (topic, self._of(row))
-                if place not in claimed and self._is_unknowing(*place):
+            if unknowing := self._unknowing[row[2]]:
+                place = (row[2], self._of(row))
+                if place[1] in unknowing and place not in claimed:
                     claimed.add(place)
                     first[position(row)] = row
         return first
@@ -75,34 +84,29 @@ class Partitions:
     def know(self, rows: Rows) -> None:
         """The partitions of `rows` have acknowledged an event of the producer."""
         for row in rows:
-            self._unknowing.get(row[2], set()).discard(self._of(row))
+            self._unknowing[row[2]].discard(self._of(row))
 
     def _of(self, row: Row) -> int:
         _, event_id, topic, key, *_ = row
-        count = self._count(topic)
-        if key is None or not count:
+        if key is None:
             return self.of_keyless(topic, event_id)
-        return _partition_of_key(key.encode(), count)
+        return _partition_of_key(key.encode(), self._counts[topic])
 
-    def _is_unknowing(self, topic: str, partition: int) -> bool:
-        """Also of a topic that is not there: its first event says so alone."""
-        unknowing = self._unknowing.get(topic)
-        return unknowing is None or partition in unknowing
+    def _learn_all(self) -> None:
+        """Every topic at once: asked one by one, a page of a thousand topics would take seconds."""
+        for name, found in self._producer.list_topics(timeout=METADATA_TIMEOUT_S).topics.items():
+            self._note(name, len(found.partitions))
 
-    def _ask(self, topic: str) -> tuple[KafkaError | None, int]:
-        """What is wrong with the topic, and how many partitions it has."""
+    def _learn(self, topic: str) -> KafkaError | None:
+        """What is wrong with a topic that was not among all; None if it has come to be."""
         found = self._producer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic]
-        return found.error, len(found.partitions)
+        self._note(topic, len(found.partitions))
+        return None if found.partitions else found.error or _NO_PARTITIONS
 
-    def _count(self, topic: str) -> int:
-        """How many partitions the topic has; 0, not remembered, while it does not exist.
-
-        Raises KafkaException when the broker does not say within METADATA_TIMEOUT_S.
-        """
-        if topic not in self._counts:
-            _, count = self._ask(topic)
-            if not count:
-                return 0
+    def _note(self, topic: str, count: int) -> None:
+        if count:
             self._counts[topic] = count
             self._unknowing[topic] = set(range(count))
-        return self._counts[topic]
+
+
+_NO_PARTITIONS = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)

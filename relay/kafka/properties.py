@@ -26,6 +26,8 @@ _FIXED: Mapping[str, str | int | bool] = {
     # itself.
     "message.timeout.ms": 0,
     "message.send.max.retries": 2147483647,
+    # The relay asks for the partitions of its topics itself (partitions.py).
+    "topic.metadata.refresh.interval.ms": -1,
     # Successes are counted by flush(); a callback for each would halve the rate.
     "delivery.report.only.error": True,
 }
@@ -59,6 +61,7 @@ REFUSED: Mapping[str, str] = {
     "retries": "deliveries are retried until they succeed",
     "transactional.id": "the relay does not publish in Kafka transactions",
     "delivery.report.only.error": "the relay counts on it",
+    "topic.metadata.refresh.interval.ms": "the relay asks for the partitions itself, every minute",
     "bootstrap.servers": "set RELAY_KAFKA_BOOTSTRAP_SERVERS",
     "metadata.broker.list": "set RELAY_KAFKA_BOOTSTRAP_SERVERS",
 }

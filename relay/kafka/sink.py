@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
 from relay.kafka.error_codes import is_of_topic, refusal
-from relay.kafka.partitions import Partitions
+from relay.kafka.partitions import KNOWN_FOR_S, Partitions
 from relay.kafka.properties import SILENT
 
 __all__ = ["KafkaSink"]
@@ -39,6 +39,7 @@ class KafkaSink:
         self,
         properties: Mapping[str, str | int | bool],
         source: str,
+        clock: Callable[[], float],
         on_trouble: Callable[[str], None],
     ) -> None:
         """`on_trouble` is told, in words, what the client says of its connections.
@@ -49,9 +50,10 @@ class KafkaSink:
         self._properties = dict(properties)
         self._source = source
         self._epoch = ""
+        self._clock = clock
         self._on_trouble = on_trouble
         self._failures: list[Failure] = []
-        self._producer = self._new_producer()
+        self._make_producer()
 
     def enter(self, epoch: str) -> None:
         """Events belong to `epoch` from here on."""
@@ -60,6 +62,8 @@ class KafkaSink:
     def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
         """See Sink.send."""
         try:
+            if self._clock() - self._partitions_of_s > KNOWN_FOR_S:
+                self._forget_partitions()
             if refused := self._partitions.refused(rows):
                 return _outcome([refused])
             if self._published(rows, number, keep_going):
@@ -72,6 +76,11 @@ class KafkaSink:
         if not failed:
             return Lost()
         return _outcome(failures)
+
+    def serve(self) -> None:
+        """See Sink.serve."""
+        with suppress(KafkaException):
+            self._producer.poll(0)
 
     def discard(self) -> None:
         """See Sink.discard."""
@@ -87,7 +96,7 @@ class KafkaSink:
             with suppress(KafkaException):
                 serve()
         failures = [failure for failure in self._failures if failure[0].code() not in _PURGED]
-        self._producer = self._new_producer()
+        self._make_producer()
         return failures
 
     def _await_reports(self) -> None:
@@ -102,12 +111,15 @@ class KafkaSink:
             with suppress(KafkaException):
                 self._producer.poll(ASK_EVERY_S)
 
-    def _new_producer(self) -> Producer:
+    def _make_producer(self) -> None:
         self._failures = []
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        producer = Producer({**self._properties, **callbacks, "logger": SILENT})
-        self._partitions = Partitions(producer)
-        return producer
+        self._producer = Producer({**self._properties, **callbacks, "logger": SILENT})
+        self._forget_partitions()
+
+    def _forget_partitions(self) -> None:
+        self._partitions = Partitions(self._producer)
+        self._partitions_of_s = self._clock()
 
     def _published(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         first = self._partitions.first_of_each(rows)

@@ -51,10 +51,9 @@ def enter_epoch(connection: Connection) -> str:
 
     After a promotion the timeline is new and numbers of windows are used again, so places must not
     be compared with earlier ones; the cursor itself stays valid, as it was replicated with the
-    events. In a database that was restored
-    from a dump it is not: its transaction ids are another cluster's. Publishing then needs a
-    decision that this version cannot make, so it raises UnsafeDatabase. A standby raises
-    Unreachable: it may be promoted.
+    events. In a database that was restored from a dump it is not: its transaction ids are another
+    cluster's. Publishing then needs a decision that this version cannot make, so it raises
+    UnsafeDatabase. A standby raises Unreachable: it may be promoted.
     """
     with translated_errors(), pinned_transaction(connection):
         standby, system, timeline = _identity(connection)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 
 from relay import sql
@@ -17,6 +18,7 @@ __all__ = ["SILENCE_MAX_MS", "Connection", "connect", "pinned_transaction", "tra
 Connection = psycopg.Connection[tuple[object, ...]]
 
 CONNECT_TIMEOUT_S = 2
+"""The least that libpq takes; a standby's connection must not outlast a lease."""
 _SESSION = sql.load("session")
 SECRET_CHARACTERS_MIN = 4
 SILENCE_MAX_MS = 10_000
@@ -36,9 +38,10 @@ def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Con
     lost or leak behind a pooler in transaction mode.
     """
     with translated_errors(url):
-        return psycopg.connect(
+        connection = psycopg.connect(
             url,
             autocommit=True,
+            client_encoding="UTF8",
             prepare_threshold=None,
             application_name=f"relay {purpose}",
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -47,6 +50,9 @@ def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Con
             keepalives_count=3,
             tcp_user_timeout=silence_max_ms,
         )
+    # The database's default may be serializable, which fails transactions that met others.
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    return connection
 
 
 @contextmanager

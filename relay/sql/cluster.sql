@@ -55,6 +55,16 @@ left join pg_roles r on r.oid = g.grantee
 where c.relnamespace = 'outbox'::regnamespace and c.relname ~ '^event(_[0-7])?$'
   and g.privilege_type in ('INSERT', 'UPDATE') and g.grantee <> c.relowner and not coalesce(r.rolsuper, false)
 union all
+select 'role ' || r.rolname || ' may write outbox.event.txid through pg_write_all_data: REVOKE pg_write_all_data FROM it'
+from pg_roles r
+join pg_class c on c.oid = 'outbox.event'::regclass
+where pg_has_role(r.oid, 'pg_write_all_data', 'USAGE') and r.rolname <> 'pg_write_all_data'
+  and not r.rolsuper and not pg_has_role(r.oid, c.relowner, 'USAGE')
+union all
+select 'row level security is on for outbox.event: a policy would hide events from the relay; '
+       || 'ALTER TABLE outbox.event DISABLE ROW LEVEL SECURITY'
+from pg_class where oid = 'outbox.event'::regclass and relrowsecurity
+union all
 select 'events of another cluster (a restored dump): their transaction ids lie in the future here, so no window would '
        || 'hold them. Nothing was published and nothing is lost'
 where exists (select from outbox.event where txid >= pg_snapshot_xmax(pg_current_snapshot()));

@@ -4,6 +4,9 @@
 -- Why: unpinned, the planner chose a parallel bitmap scan over a fresh ring (14.4 ms for 2.0), and
 -- a plan that reads the heap when statistics are old. synchronous_commit: the entry that opens a
 -- window is what makes its events durable; a stricter setting (remote_apply) is kept.
+-- row_security off: a policy would hide events from the relay, and the cursor would pass them; so
+-- PostgreSQL raises instead. statement_timeout: a large backlog is planned in one statement, which a
+-- limit meant for web requests would cut off for ever.
 select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
@@ -12,6 +15,9 @@ select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true),
        set_config('work_mem', '64MB', true),
+       set_config('row_security', 'off', true),
+       set_config('statement_timeout', '0', true),
+       set_config('idle_in_transaction_session_timeout', '0', true),
        set_config('synchronous_commit',
                   case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
                        else current_setting('synchronous_commit') end, true);

@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 
 from relay.core.inputs import Acked, Doubtful, Lost, Refused, Row
+from relay.daemon.clock import monotonic_s
 from relay.demo.mock_broker import MockBroker
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
@@ -60,7 +61,7 @@ class KafkaWorld:
         # So long an unknown topic may be one whose news has not spread yet.
         soon = {"topic.metadata.propagation.max.ms": "500"}
         properties = producer_properties(bootstrap, soon)
-        sink = KafkaSink(properties, "/contract", lambda _: None)
+        sink = KafkaSink(properties, "/contract", monotonic_s, lambda _: None)
         sink.enter("one-epoch")
         self.sink: Sink = sink
 

@@ -79,6 +79,9 @@ class FakeSink:
             return told.Refused("not allowed")
         return told.Acked()
 
+    def serve(self) -> None:
+        """Says nothing of its connections."""
+
     def discard(self) -> None:
         """Nothing stays queued between two sends."""
 

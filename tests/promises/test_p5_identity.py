@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 
 from relay.core.inputs import Acked
 from relay.core.murmur2 import java_partition
+from relay.daemon.clock import monotonic_s
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
 from tests.relay.events import Connection, connected, emit, idempotency_key
@@ -130,7 +131,7 @@ def test_an_event_without_a_key_goes_to_the_same_partition_at_every_attempt(
     ]
     for _ in range(2):
         properties = producer_properties(broker.bootstrap_servers, {})
-        sink = KafkaSink(properties, "/test", on_trouble=lambda _: None)
+        sink = KafkaSink(properties, "/test", monotonic_s, on_trouble=lambda _: None)
         sink.enter(str(uuid.UUID(int=0)))
         assert sink.send(rows, 1, keep_going=lambda: True) == Acked()
     places: dict[str, set[int]] = {}
