@@ -60,8 +60,8 @@ class Sink(Protocol):
 
         Acked only when the broker acknowledged all of them. On any other outcome nothing of them
         arrives later than this returns, except what a broker had already accepted. `keep_going` is
-        asked at least ten times a second; once it says no, the rest is given up and the answer is
-        Lost.
+        asked before the first event is handed over, and ten times a second while waiting; once it
+        says no, the rest is given up and the answer is Lost.
         """
 
     def serve(self) -> None:

@@ -66,6 +66,9 @@ class KafkaSink:
                 self._forget_partitions()
             if refused := self._partitions.refused(rows):
                 return _outcome([refused])
+            # Asking took up to two seconds, in which the lease may have ended.
+            if not keep_going():
+                return Lost()
             if self._published(rows, number, keep_going):
                 return Acked()
         except KafkaException as problem:

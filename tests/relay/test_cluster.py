@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from uuid import uuid4
 
 import pytest
 
@@ -33,6 +34,7 @@ HAZARDS = {
     "grant insert on outbox.event_3 to pg_monitor": "may write outbox.event_3.txid",
     "grant insert (position) on outbox.event to pg_monitor": "may write outbox.event.position",
     "grant insert on outbox.event to public": "role public may write outbox.event.txid",
+    "alter table outbox.event enable row level security": "row level security is on",
 }
 COLUMNS_OF_WRITERS = "id, topic, key, type, content_type, payload, headers"
 
@@ -51,6 +53,17 @@ def test_a_change_that_would_let_the_cursor_miss_or_reorder_events_is_refused(
     with pytest.raises(UnsafeDatabase) as refused:
         refuse(database_url)
     assert HAZARDS[change] in str(refused.value)
+
+
+def test_a_role_that_may_write_all_data_is_refused(database_url: str) -> None:
+    role = f"test_writer_{uuid4().hex[:8]}"
+    with connected(database_url) as connection:
+        connection.execute(f"create role {role} in role pg_write_all_data".encode())
+        try:
+            with pytest.raises(UnsafeDatabase, match=f"role {role} may write"):
+                refuse(database_url)
+        finally:
+            connection.execute(f"drop role {role}".encode())
 
 
 def test_all_hazards_are_told_at_once(database_url: str) -> None:
