@@ -1,68 +1,150 @@
-"""Outbox.add: an event becomes a row of the caller's own transaction, and lives or dies with it."""
+"""Outbox.add: an event becomes a row of the caller's own transaction, and lives or dies with it.
+
+What is written is decided in `insertion`; here are the thin ways to carry it out. The asynchronous
+flavours of SQLAlchemy run the synchronous one (`run_sync`), so there is no twin to keep alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from sqlalchemy import Connection, insert
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Text, bindparam, cast, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from coordinator.errors import NoTransaction
+from coordinator.errors import NoTransaction, WrongUse
 from coordinator.event import OutboxEvent
+from coordinator.outbox import trace_context
+from coordinator.outbox.insertion import Insertion, Row, insertion_of, rows_of
 from coordinator.outbox.table import outbox_event
 
-_INSERT = insert(outbox_event)
+if TYPE_CHECKING:
+    # Not at run time: this import fails where SQLAlchemy was installed without asyncio.
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+    AsyncTarget: TypeAlias = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
+
+Target: TypeAlias = Session | Connection | psycopg.Connection[Any]
+
+# For SQLAlchemy on another driver than psycopg: each has its own way to send many rows.
+_INSERT = insert(outbox_event).values(headers=cast(bindparam("headers", type_=Text), JSONB))
 
 
 class Outbox:
-    """Writes events; holds no state, so one may be shared by all threads.
+    """Writes events; holds no state, so one may be shared by all threads and tasks.
 
     Order: events of one key reach Kafka in commit order if their writers take a lock for the key
         *before* they add (the row of the aggregate, or `pg_advisory_xact_lock`) and hold it to the
         commit. Inside one transaction the order is that of the calls.
+
+    Trace: where OpenTelemetry is in use, an event gets the `traceparent` and `tracestate` of the
+        present span, unless it has one of its own.
     """
 
-    def add(self, session: Session | Connection, event: OutboxEvent) -> None:
+    @overload
+    def add(self, session: Target, event: OutboxEvent) -> None: ...
+    @overload
+    def add(self, session: AsyncTarget, event: OutboxEvent) -> Coroutine[Any, Any, None]: ...
+    def add(
+        self, session: Target | AsyncTarget, event: OutboxEvent
+    ) -> Coroutine[Any, Any, None] | None:
         """Write one event in the transaction of `session`; see `add_all`."""
-        self.add_all(session, [event])
+        return self.add_all(session, [event])
 
-    def add_all(self, session: Session | Connection, events: Iterable[OutboxEvent]) -> None:
-        """Write events in the transaction of `session`, in one statement.
+    @overload
+    def add_all(self, session: Target, events: Iterable[OutboxEvent]) -> None: ...
+    @overload
+    def add_all(
+        self, session: AsyncTarget, events: Iterable[OutboxEvent]
+    ) -> Coroutine[Any, Any, None]: ...
+    def add_all(
+        self, session: Target | AsyncTarget, events: Iterable[OutboxEvent]
+    ) -> Coroutine[Any, Any, None] | None:
+        """Write events in the transaction of `session`, in one statement and one round trip.
 
         Args:
-            session: a Session or Connection; the caller commits.
+            session: a Session or Connection of SQLAlchemy, or a connection of psycopg; the caller
+                commits. Of an AsyncSession, AsyncConnection or psycopg.AsyncConnection the result
+                is to be awaited.
             events: in the order in which they shall appear; none is allowed.
 
         Raises:
-            NoTransaction: the connection is in autocommit: an event could exist without its cause.
-            sqlalchemy.exc.DBAPIError: the database refused; the transaction is to be rolled back.
+            NoTransaction: the connection is in autocommit, or the session is one that has to be
+                begun: an event could exist without its cause.
+            WrongUse: `session` is none of these.
+            psycopg.Error, sqlalchemy.exc.DBAPIError: the database refused; the transaction is to be
+                rolled back.
         """
-        rows = [_row(event) for event in events]
-        if not rows:
-            return
-        connection = session.connection() if isinstance(session, Session) else session
-        _refuse_autocommit(connection)
+        rows = rows_of(events, trace_context.current())
+        if isinstance(session, Session | Connection):
+            _write(session, rows)
+        elif isinstance(session, psycopg.Connection):
+            _write_by_psycopg(session, rows)
+        elif isinstance(session, psycopg.AsyncConnection):
+            return _write_by_async_psycopg(session, rows)
+        elif hasattr(session, "run_sync"):
+            return session.run_sync(_write, rows)
+        else:
+            raise WrongUse(
+                f"cannot write events on a {type(session).__name__}: hand in a Session, "
+                "Connection, AsyncSession or AsyncConnection of SQLAlchemy, or a connection of "
+                "psycopg"
+            )
+        return None
+
+
+def _write(session: Session | Connection, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    connection = _connection_of(session) if isinstance(session, Session) else session
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise _autocommit()
+    if connection.dialect.driver == "psycopg":
+        connection.exec_driver_sql(*insertion_of(rows))
+    else:
         # A list of dicts, never .values([...]): that compiles a statement as long as the list (2.5
         # times the time).
-        connection.execute(_INSERT, rows)
+        connection.execute(_INSERT, [row._asdict() for row in rows])
 
 
-def _row(event: OutboxEvent) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "topic": event.topic,
-        "key": event.key,
-        "type": event.type,
-        "content_type": event.content_type,
-        "payload": event.payload,
-        "headers": event.headers,
-    }
+def _connection_of(session: Session) -> Connection:
+    if not (session.autobegin or session.in_transaction()):
+        raise NoTransaction("the session has not begun: write events inside `session.begin()`")
+    return session.connection()
 
 
-def _refuse_autocommit(connection: Connection) -> None:
-    if getattr(connection.connection.dbapi_connection, "autocommit", False):
-        raise NoTransaction(
-            "the connection is in autocommit, so the event would be committed without its cause; "
-            "write it on a Session or Connection that holds a transaction"
-        )
+def _write_by_psycopg(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
+    if rows:
+        # A plain cursor: the connection's own may be one of another format ($1), or of the client's
+        # binding.
+        with psycopg.Cursor(connection) as cursor:
+            cursor.execute(*_psycopg_insertion(connection, rows))
+
+
+async def _write_by_async_psycopg(
+    connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]
+) -> None:
+    if rows:
+        async with psycopg.AsyncCursor(connection) as cursor:
+            await cursor.execute(*_psycopg_insertion(connection, rows))
+
+
+def _psycopg_insertion(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], rows: Sequence[Row]
+) -> Insertion:
+    # In autocommit `with connection.transaction()` makes a transaction like any other. ACTIVE is a
+    # pipeline that has begun none.
+    outside = (TransactionStatus.IDLE, TransactionStatus.ACTIVE)
+    if connection.autocommit and connection.info.transaction_status in outside:
+        raise _autocommit()
+    return insertion_of(rows)
+
+
+def _autocommit() -> NoTransaction:
+    return NoTransaction(
+        "the connection is in autocommit, so the event would be committed without its cause; "
+        "write it on a session or connection that holds a transaction"
+    )

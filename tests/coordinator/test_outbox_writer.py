@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from coordinator import NoTransaction, Outbox, OutboxEvent
@@ -53,13 +52,6 @@ def test_autocommit_is_refused(engine: Engine) -> None:
 def test_a_session_in_autocommit_is_refused(engine: Engine) -> None:
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     with Session(autocommit) as session, pytest.raises(NoTransaction):
-        Outbox().add(session, an_event())
-
-
-def test_a_session_that_begins_nothing_by_itself_is_refused_outside_a_transaction(
-    engine: Engine,
-) -> None:
-    with Session(engine, autobegin=False) as session, pytest.raises(InvalidRequestError):
         Outbox().add(session, an_event())
 
 
