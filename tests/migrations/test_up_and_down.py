@@ -21,7 +21,12 @@ from relay.errors import BadConfiguration, Unreachable
 from tests.coordinator.database import engine_on, start_trace, written
 from tests.support.wait import until
 
-REVISIONS = ["0001_expand_outbox", "0002_expand_runs", "0003_expand_inbox"]
+REVISIONS = [
+    "0001_expand_outbox",
+    "0002_expand_runs",
+    "0003_expand_inbox",
+    "0005_expand_emit_many",
+]
 
 
 def schema_of(url: str) -> dict[str, set[str]]:

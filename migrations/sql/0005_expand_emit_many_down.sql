@@ -1,0 +1,1 @@
+drop function outbox.emit_many(text[], text[], text[], bytea[], jsonb[]);
