@@ -10,13 +10,12 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from relay.admin.migrate import VERSION_TABLE, VERSION_TABLE_SCHEMA, connect
+from coordinator.migrating import MIGRATION_LOCK, VERSION_TABLE, VERSION_TABLE_SCHEMA
+from relay.admin.migrate import connect
 
 # A migration that waits for a table lock makes every writer behind it wait too: it gives up and is
 # run again instead.
 LOCK_TIMEOUT_MS = 3_000
-# The number is only a name that nothing else uses: "outbox" read as hexadecimal ASCII.
-MIGRATION_LOCK = 0x6F7574626F78
 
 
 def run_on(connection: Connection) -> None:
@@ -41,6 +40,7 @@ def print_sql() -> None:
         version_table_schema=VERSION_TABLE_SCHEMA,
     )
     with context.begin_transaction():
+        context.execute(f"select pg_advisory_xact_lock({MIGRATION_LOCK})")
         context.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
         context.run_migrations()
 

@@ -1,5 +1,5 @@
--- emit_many: emit for many events in one statement: 0.44 of the cost an event at 10 events, 0.19 at
--- 100. Returns the idempotency keys in the order of the arrays, which is the order of the events.
+-- emit_many: emit for many events in one statement: 0.21 of the time of as many calls of emit for 10
+-- events, 0.14 for 100. Returns the idempotency keys in the order of the arrays, which is the order of the events.
 -- `headers` may be null as a whole or in an element: none.
 --
 -- Arrays of unequal length are refused: unnest fills the shorter ones with nulls, and an event

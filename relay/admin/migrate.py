@@ -1,4 +1,4 @@
-"""The database schema, up and down: the same from a checkout and from an installed wheel.
+"""The database schema, up and down, or as SQL: the same from a checkout and from a wheel.
 
 The revisions lie in `migrations/` beside the package in a checkout, and inside the package
 (`relay/migrations`) in a wheel.
@@ -6,9 +6,11 @@ The revisions lie in `migrations/` beside the package in a checkout, and inside 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
+from io import StringIO
+from typing import TextIO
 
 import psycopg
 from alembic import command, op
@@ -20,15 +22,28 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
+from coordinator.migrating import (
+    VERSION_TABLE,
+    VERSION_TABLE_SCHEMA,
+    migrations_folder,
+    run_file,
+)
 from relay.errors import BadConfiguration, EventsPending, SchemaMismatch
 from relay.postgres.connect import connect as connect_relay
 from relay.postgres.connect import translated_errors
 from relay.postgres.status_reader import read_status
 
-VERSION_TABLE = "outbox_alembic_version"
-VERSION_TABLE_SCHEMA = "public"
-
-_PACKAGE = Path(__file__).resolve().parent.parent
+__all__ = [
+    "connect",
+    "current",
+    "downgrade",
+    "downgrade_sql",
+    "head",
+    "migrations_folder",
+    "run_sql",
+    "upgrade",
+    "upgrade_sql",
+]
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -78,6 +93,31 @@ def _refuse_to_discard(url: str) -> None:
         )
 
 
+def upgrade_sql(since: str | None = None) -> str:
+    """Return the SQL that `upgrade` runs, for tools that take a script.
+
+    Args:
+        since: the revision that the database is at; None for one without our schema.
+
+    Raises:
+        BadConfiguration: there is no such revision.
+    """
+    return _printed(command.upgrade, f"{since}:head" if since else "head")
+
+
+def downgrade_sql(revision: str, since: str | None = None) -> str:
+    """Return the SQL that `downgrade` runs.
+
+    Args:
+        revision: a revision id, or `base`.
+        since: the revision that the database is at; None for the newest.
+
+    Raises:
+        BadConfiguration: there is no such revision.
+    """
+    return _printed(command.downgrade, f"{since or head()}:{revision}")
+
+
 def current(url: str) -> str | None:
     """Return the revision that the database is at; None if it was never migrated."""
     with connect(url) as connection:
@@ -97,27 +137,8 @@ def head() -> str:
 
 
 def run_sql(file_name: str) -> None:
-    """Execute one file of `migrations/sql`; called by a revision.
-
-    The text goes to the server as it stands: in SQLAlchemy's `text()` every `::` and `%` would be
-    looked at.
-    """
-    statements = (migrations_folder() / "sql" / file_name).read_text(encoding="utf-8")
-    context = op.get_context()
-    if context.as_sql:
-        context.impl.static_output(statements)
-    else:
-        op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})
-
-
-def migrations_folder() -> Path:
-    """Return the folder of the revisions: the wheel's own, else the checkout's."""
-    for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
-        if (folder / "env.py").is_file():
-            return folder
-    raise FileNotFoundError(
-        f"no migrations in or beside {_PACKAGE}: the installation is incomplete"
-    )
+    """Execute one file of `migrations/sql`; called by a revision."""
+    run_file(op, file_name)
 
 
 @contextmanager
@@ -131,10 +152,8 @@ def connect(url: str) -> Iterator[Connection]:
     )
     with translated_errors(address):
         try:
-            with engine.connect() as connection:
+            with engine.connect() as connection, _named_revisions():
                 yield connection
-        except CommandError as problem:
-            raise BadConfiguration(str(problem)) from problem
         except DBAPIError as problem:
             raise _as_ours(problem) from None
 
@@ -155,8 +174,24 @@ def _told(problem: DBAPIError) -> str:
     return str(problem.orig).splitlines()[0]
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config = Config()
+@contextmanager
+def _named_revisions() -> Iterator[None]:
+    """A revision that does not exist was named by the caller."""
+    try:
+        yield
+    except CommandError as problem:
+        raise BadConfiguration(str(problem)) from problem
+
+
+def _printed(direction: Callable[..., None], revisions: str) -> str:
+    script = StringIO()
+    with _named_revisions():
+        direction(_config(output=script), revisions, sql=True)
+    return script.getvalue()
+
+
+def _config(connection: Connection | None = None, output: TextIO = sys.stdout) -> Config:
+    config = Config(output_buffer=output)
     # ConfigParser reads a bare % as the start of an interpolation.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

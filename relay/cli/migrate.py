@@ -13,14 +13,27 @@ __all__ = ["migrate"]
 @click.command()
 @click.option("--down", metavar="REVISION", help="Take the schema down to REVISION, or to `base`.")
 @click.option("--discard-pending", is_flag=True, help="With --down: even unpublished events.")
-def migrate(down: str | None, discard_pending: bool) -> None:
+@click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead; needs no database.")
+@click.option("--since", metavar="REVISION", help="With --sql: where the database is now.")
+def migrate(down: str | None, discard_pending: bool, as_sql: bool, since: str | None) -> None:
     """Bring the database up to the schema of this version.
 
     RELAY_DATABASE_URL names the database. `--down base` removes every table, with what it holds.
     """
+    if as_sql:
+        click.echo(_script(down, since), nl=False)
+        return
+    if since is not None:
+        raise click.UsageError("--since goes with --sql: else the database itself is asked")
     url = config.load_database().url
     if down is None:
         migrations.upgrade(url)
     else:
         migrations.downgrade(url, down, discard_pending=discard_pending)
     click.echo(f"schema is at {migrations.current(url) or 'base'}")
+
+
+def _script(down: str | None, since: str | None) -> str:
+    if down is None:
+        return migrations.upgrade_sql(since)
+    return migrations.downgrade_sql(down, since)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import pytest
 
 from relay.admin import migrate as migrations
+from relay.demo.embedded_postgres import find_binaries
 from relay.postgres.cluster import SCHEMA_VERSION
 from tests.cli.command import relay, status
+from tests.migrations.schema import schema_of
 from tests.relay.events import connected, emit, value_of
 
 # Nothing listens there: a command that gets as far as the broker has gone too far.
@@ -77,6 +82,57 @@ def test_migrate_to_a_revision_that_does_not_exist_ends_with_78(database_url: st
     outcome = relay("migrate", "--down", "0000_never", database_url=database_url)
     assert outcome.exit_code == 78
     assert "0000_never" in outcome.err
+
+
+def psql(url: str, script: str) -> None:
+    """Run a script as another tool does."""
+    program = shutil.which("psql") or find_binaries() / "psql"
+    subprocess.run(
+        [program, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", url],
+        input=script,
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def test_the_printed_sql_makes_the_same_schema_by_psql(
+    empty_database_url: str, database_url: str
+) -> None:
+    outcome = relay("migrate", "--sql", unset="RELAY_DATABASE_URL")
+    assert outcome.exit_code == 0, outcome.said
+    psql(empty_database_url, outcome.out)
+    assert schema_of(empty_database_url) == schema_of(database_url)
+    assert migrations.current(empty_database_url) == SCHEMA_VERSION
+
+
+def test_the_printed_sql_goes_on_from_where_the_database_is(
+    empty_database_url: str, database_url: str
+) -> None:
+    migrations.upgrade(empty_database_url, "0002_expand_runs")
+    psql(empty_database_url, relay("migrate", "--sql", "--since", "0002_expand_runs").out)
+    assert schema_of(empty_database_url) == schema_of(database_url)
+    assert migrations.current(empty_database_url) == SCHEMA_VERSION
+
+
+def test_the_printed_sql_of_the_way_down_leaves_nothing_of_ours(
+    empty_database_url: str, database_url: str
+) -> None:
+    psql(database_url, relay("migrate", "--sql", "--down", "base").out)
+    assert schema_of(database_url) == schema_of(empty_database_url)
+    assert migrations.current(database_url) is None
+
+
+def test_printing_from_a_revision_that_does_not_exist_ends_with_78() -> None:
+    outcome = relay("migrate", "--sql", "--since", "0000_never")
+    assert outcome.exit_code == 78
+    assert "0000_never" in outcome.err
+
+
+def test_since_without_sql_is_refused(database_url: str) -> None:
+    outcome = relay("migrate", "--since", "0002_expand_runs", database_url=database_url)
+    assert outcome.exit_code == 2
+    assert "--sql" in outcome.err
 
 
 def test_the_url_may_be_one_of_sqlalchemy(database_url: str) -> None:

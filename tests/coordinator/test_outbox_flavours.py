@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,11 +92,11 @@ def test_every_field_is_stored_as_it_was_given(
 ) -> None:
     events = [event for _ in range(times) for event in every_shape()]
     flavour.write(database_url, [events], True)
-    assert [tuple(row) for row in stored(database_url)] == [
-        (event.id, event.topic, event.key, event.type, event.content_type, event.payload,
-         event.headers)
-        for event in events
-    ]  # fmt: skip
+    given = [
+        (one.id, one.topic, one.key, one.type, one.content_type, one.payload, one.headers)
+        for one in events
+    ]
+    assert [tuple(row) for row in stored(database_url)] == given
 
 
 def test_events_without_any_key_or_payload_are_no_riddle_to_the_driver(
@@ -207,3 +209,12 @@ def test_what_is_no_connection_is_refused_by_a_sentence_that_names_those_that_ar
 ) -> None:
     with pytest.raises(WrongUse, match=f"{type(stranger).__name__}.*AsyncSession"):
         Outbox().add(stranger, numbered(1)[0])
+
+
+def test_a_synchronous_writer_needs_nothing_that_asyncio_needs() -> None:
+    # Imported where greenlet is not installed, sqlalchemy.ext.asyncio fails.
+    program = (
+        "import sys; from coordinator import Outbox;"
+        "assert Outbox and not {'sqlalchemy.ext.asyncio', 'greenlet'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -16,9 +16,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from coordinator import create_transaction_coordinator, once
+from coordinator.migrating import MIGRATION_LOCK
 from relay.admin import migrate
 from relay.errors import BadConfiguration, Unreachable
 from tests.coordinator.database import engine_on, start_trace, written
+from tests.migrations.schema import schema_of
 from tests.support.wait import until
 
 REVISIONS = [
@@ -27,29 +29,6 @@ REVISIONS = [
     "0003_expand_inbox",
     "0005_expand_emit_many",
 ]
-
-
-def schema_of(url: str) -> dict[str, set[str]]:
-    """Everything that stands in the database, by kind; the version table left out."""
-    ours = "nspname not in ('pg_catalog', 'information_schema', 'pg_toast')"
-    queries = {
-        "schemas": f"select nspname from pg_namespace where {ours} and nspname !~ '^pg_'",
-        "relations": "select c.oid::regclass::text from pg_class c join pg_namespace n"
-        f" on n.oid = relnamespace where {ours}",
-        "functions": "select p.oid::regprocedure::text from pg_proc p join pg_namespace n"
-        f" on n.oid = pronamespace where {ours}",
-        "constraints": "select conrelid::regclass::text || conname from pg_constraint k"
-        f" join pg_namespace n on n.oid = connamespace where {ours}",
-    }
-    with psycopg.connect(url) as connection:
-        return {
-            kind: {
-                name
-                for (name,) in connection.execute(query.encode())
-                if not name.startswith(migrate.VERSION_TABLE)
-            }
-            for kind, query in queries.items()
-        }
 
 
 @pytest.fixture
@@ -201,7 +180,7 @@ def test_a_migration_waits_for_another_one_longer_than_for_a_table(
     """The wait for a colleague harms no writer, so the limit for table locks is not its limit."""
     waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted"
     with psycopg.connect(empty_database_url) as colleague, ThreadPoolExecutor(1) as pool:
-        colleague.execute("select pg_advisory_xact_lock(%s)", [0x6F7574626F78])
+        colleague.execute("select pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
         done = pool.submit(migrate.upgrade, empty_database_url)
         until(lambda: is_so(empty_database_url, waiting), what="the migration to wait")
         colleague.commit()
