@@ -65,6 +65,8 @@ class Outbox:
     ) -> Coroutine[Any, Any, None] | None:
         """Write events in the transaction of `session`, in one statement and one round trip.
 
+        On another driver than psycopg they go as SQLAlchemy sends many rows there.
+
         Args:
             session: a Session or Connection of SQLAlchemy, or a connection of psycopg; the caller
                 commits. Of an AsyncSession, AsyncConnection or psycopg.AsyncConnection the result

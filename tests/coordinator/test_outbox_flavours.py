@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -209,6 +210,23 @@ def test_what_is_no_connection_is_refused_by_a_sentence_that_names_those_that_ar
 ) -> None:
     with pytest.raises(WrongUse, match=f"{type(stranger).__name__}.*AsyncSession"):
         Outbox().add(stranger, numbered(1)[0])
+
+
+@FEW_AND_MANY
+def test_a_writer_that_may_only_insert_the_columns_of_an_event_can_add(
+    database_url: str, count: int
+) -> None:
+    role = f"writer_{uuid4().hex}"
+    columns = "id, topic, key, type, content_type, payload, headers"
+    grants = (
+        f"create role {role}; grant usage on schema outbox to {role};"
+        f"grant insert ({columns}) on outbox.event to {role}; set local role {role}"
+    )
+    with psycopg.connect(database_url) as connection:
+        connection.execute(grants.encode())
+        Outbox().add_all(connection, numbered(count))
+        # Rolled back: a role is the whole server's.
+        connection.rollback()
 
 
 def test_a_synchronous_writer_needs_nothing_that_asyncio_needs() -> None:

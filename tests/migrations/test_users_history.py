@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,7 @@ from tests.coordinator.database import engine_on
 from tests.coordinator.flavours import with_driver
 from tests.migrations.project import Project
 from tests.migrations.schema import schema_of
+from tests.support.wait import until
 
 OURS = ("0001", "migrating.upgrade(op)", "migrating.downgrade(op)")
 ORDERS = (
@@ -155,6 +157,27 @@ def test_a_history_on_asyncpg_works_too(empty_database_url: str, database_url: s
         await engine.dispose()
 
     asyncio.run(go())
+    assert schema_of(empty_database_url) == schema_of(database_url)
+
+
+def test_of_two_who_start_together_the_second_finds_the_work_done(
+    empty_database_url: str, database_url: str
+) -> None:
+    def go() -> None:
+        with engine_on(empty_database_url) as engine, engine.begin() as connection:
+            migrating.upgrade(operations_on(connection))
+
+    def one_waits() -> bool:
+        with psycopg.connect(empty_database_url) as connection:
+            waiting = "select from pg_locks where locktype = 'advisory' and not granted"
+            return connection.execute(waiting).fetchone() is not None
+
+    with ThreadPoolExecutor(1) as pool, engine_on(empty_database_url) as engine:
+        with engine.begin() as connection:
+            migrating.upgrade(operations_on(connection))
+            second = pool.submit(go)
+            until(one_waits, what="the second to wait for the first")
+        second.result()
     assert schema_of(empty_database_url) == schema_of(database_url)
 
 
