@@ -82,6 +82,9 @@ def upgrade(op: AlembicOperations, *, to: str | None = None, since: str | None =
 def downgrade(op: AlembicOperations, *, to: str | None = None, since: str | None = None) -> None:
     """Take the schema down to a revision of ours, with all that its later tables hold.
 
+    Unlike `relay migrate --down` it does not refuse while events are pending: let `relay run
+    --until-drained` publish them first.
+
     Args:
         op: `alembic.op`, as a revision of the user's imports it.
         to: our revision that is to be left; None leaves nothing.

@@ -5,10 +5,12 @@
 -- Arrays of unequal length are refused: unnest fills the shorter ones with nulls, and an event
 -- without its payload is a tombstone, which deletes what its key held.
 --
--- The search_path is fixed, so that no schema of a caller can put another object in a name's place.
+-- It runs with the owner's rights, as emit does, under a search_path that no caller can put an object
+-- of theirs into: pg_temp, which is else searched first, comes last.
 create function outbox.emit_many(
     topics text[], keys text[], types text[], payloads bytea[], headers jsonb[] default null
-) returns setof uuid language plpgsql volatile set search_path = pg_catalog as $$
+) returns setof uuid language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp as $$
 begin
     if cardinality(topics) is distinct from cardinality(keys)
         or cardinality(topics) is distinct from cardinality(types)
@@ -34,3 +36,5 @@ end;
 $$;
 comment on function outbox.emit_many(text[], text[], text[], bytea[], jsonb[]) is
     'Adds events to the outbox in the caller''s transaction; returns their idempotency keys, in order.';
+-- By this function alone a role can write events and nothing else.
+revoke execute on function outbox.emit_many(text[], text[], text[], bytea[], jsonb[]) from public;

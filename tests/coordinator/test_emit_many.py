@@ -105,6 +105,23 @@ def test_emit_many_is_not_led_astray_by_a_callers_search_path(
     assert len(stored(connection, "id")) == 1
 
 
+def test_a_role_with_the_function_alone_can_emit_and_one_without_it_cannot(
+    connection: psycopg.Connection[Any],
+) -> None:
+    # Rolled back with the rest: a role is the whole server's.
+    connection.execute("create role emits; grant usage on schema outbox to emits")
+    connection.execute(
+        "grant execute on function outbox.emit_many(text[], text[], text[], bytea[], jsonb[])"
+        " to emits; set local role emits"
+    )
+    event = "array['a'], array['k'], array['t'], array[''::bytea]"
+    assert len(emit_many(connection, event)) == 1
+    connection.execute("reset role; create role idles; grant usage on schema outbox to idles")
+    connection.execute("set local role idles")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="emit_many"):
+        emit_many(connection, event)
+
+
 def test_emit_many_is_part_of_the_callers_transaction(connection: psycopg.Connection[Any]) -> None:
     emit_many(connection, "array['a'], array['k'], array['t'], array[''::bytea]")
     connection.rollback()
