@@ -4,22 +4,23 @@ CoordinatorError
 +-- BadInput (ValueError)         the caller's; never heals: change the value that is named
 |   +-- InvalidEvent              a field of an event; nothing was written
 |   +-- InvalidRun                an argument of execute(); nothing was written
-|   +-- RunConflict               this run was completed before, with other arguments
+|   +-- KeyConflict               this key was done before, with other arguments
+|       +-- RunConflict           this run was completed before, with other arguments
 +-- WrongUse (RuntimeError)       the programmer's; never heals: change the code
 |   +-- NoTransaction             an event without a transaction that holds it to its cause
 |   +-- FacadeEndedTransaction    a domain committed, rolled back, or opened a connection
 |   +-- NotConfigured             no engine was given, and the environment names none
-+-- TransactionFailed             see its cause; all is rolled back, execute() may be called again
++-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
-    +-- CommitOutcomeUnknown      the network's: call execute() again with the same arguments,
+    +-- CommitOutcomeUnknown      the network's: make the same call again with the same arguments,
                                   it finds out what became of the commit, and completes the rest
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from coordinator.outcomes import DomainResult
+from coordinator.outcomes import DomainAck, DomainResult
 from coordinator.phases import TransactionPhase
 
 
@@ -51,7 +52,21 @@ class InvalidRun(BadInput):
     """An argument of `execute` breaks a rule."""
 
 
-class RunConflict(BadInput):
+class KeyConflict(BadInput):
+    """The key was done before, with other arguments; what was done stands.
+
+    Attributes:
+        fields: the arguments that differ.
+    """
+
+    def __init__(self, subject: str, fields: tuple[str, ...]) -> None:
+        super().__init__(
+            ", ".join(fields), f"{subject} was done before with other values; its result stands"
+        )
+        self.fields = fields
+
+
+class RunConflict(KeyConflict):
     """The run was completed before, with other arguments; what was completed stands.
 
     Attributes:
@@ -59,12 +74,7 @@ class RunConflict(BadInput):
     """
 
     def __init__(self, tenant_id: str, run_id: str, fields: tuple[str, ...]) -> None:
-        super().__init__(
-            ", ".join(fields),
-            f"run {run_id!r} of tenant {tenant_id!r} was completed before with other values; "
-            "its result stands",
-        )
-        self.fields = fields
+        super().__init__(f"run {run_id!r} of tenant {tenant_id!r}", fields)
 
 
 class WrongUse(CoordinatorError, RuntimeError):
@@ -101,23 +111,27 @@ class TransactionFailed(CoordinatorError):
 
     Attributes:
         message: what failed.
-        phase: the last phase that was reached before it failed.
+        phase: the last phase that was reached before it failed: a TransactionPhase, or what an
+            operation of one's own named.
         partial_results: what the domains had done by then; rolled back with the rest.
         cause: the error itself, if there was one.
+        acks: what became of each rollback action, in the order in which they ran.
     """
 
     def __init__(
         self,
         message: str,
-        phase: TransactionPhase = TransactionPhase.FAILED,
+        phase: str = TransactionPhase.FAILED,
         partial_results: Mapping[str, DomainResult] | None = None,
         cause: BaseException | None = None,
+        acks: Sequence[DomainAck] = (),
     ) -> None:
         CoordinatorError.__init__(self, message)
         self.message = message
         self.phase = phase
         self.partial_results = dict(partial_results or {})
         self.cause = cause
+        self.acks = tuple(acks)
 
 
 class TraceRefused(TransactionFailed, BadInput):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from os import urandom
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from coordinator.errors import InvalidEvent
 from coordinator.validation import (
@@ -27,6 +28,17 @@ Data = TypeVar("Data")
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+class UnchosenId(UUID):
+    """A random id that stands where the writer gave none.
+
+    A type of its own, so that a transaction with a key can put one there that a retry repeats.
+    """
+
+
+def _unchosen_id() -> UUID:
+    return UnchosenId(bytes=urandom(16), version=4)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEvent:
     """One event; every field is kept as it is given, byte for byte.
@@ -40,7 +52,8 @@ class OutboxEvent:
         content_type: of the payload, 1 to 255 printable characters.
         headers: text to text, at most 16,384 bytes as JSON; names `ce_*` and `content-type` are the
             relay's.
-        id: the idempotency key. Made here, by the client, so that a retry carries the same one.
+        id: the idempotency key. Made here, by the client, so that a retry carries the same one; a
+            `Coordinator` derives one from its key instead, unless the writer gave one.
         is_tombstone: made by `tombstone`: a payload that was forgotten never deletes anything
             downstream.
 
@@ -54,7 +67,7 @@ class OutboxEvent:
     payload: bytes | None
     content_type: str = "application/octet-stream"
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    id: UUID = field(default_factory=uuid4)
+    id: UUID = field(default_factory=_unchosen_id)
     is_tombstone: bool = False
 
     def __post_init__(self) -> None:
@@ -130,7 +143,7 @@ class OutboxEvent:
             payload=serializer(data),
             content_type=content_type,
             headers=headers if headers is not None else {},
-            id=id if id is not None else uuid4(),
+            id=id if id is not None else _unchosen_id(),
         )
 
     @classmethod

@@ -103,6 +103,35 @@ class TransactionResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a transaction under a key left behind.
+
+    Attributes:
+        value: what its function returned, as JSON values: a tuple has become a list.
+        results: one DomainResult a named operation, in the order in which they ran.
+        event_ids: idempotency keys of its events, in the order in which they were emitted.
+        replayed: True where an earlier call did the work, and this is what that call got.
+    """
+
+    value: Any
+    results: Mapping[str, DomainResult]
+    event_ids: tuple[UUID, ...]
+    replayed: bool = False
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any], *, replayed: bool) -> Outcome:
+        """Return what stands in a record; `replayed` where a repeat of the call reads it."""
+        return cls(
+            value=stored["value"],
+            results={
+                name: DomainResult.from_dict(result) for name, result in stored["results"].items()
+            },
+            event_ids=tuple(UUID(event_id) for event_id in stored["event_ids"]),
+            replayed=replayed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DomainAck:
     """What became of one rollback action.
 

@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 def compensate(
     actions: list[RollbackAction], cause: BaseException, write_ack: Callable[[DomainAck], None]
-) -> None:
-    """Run `actions`, the last one first, and write what became of each.
+) -> list[DomainAck]:
+    """Run `actions`, the last one first; write what became of each, and return that.
 
     An action that fails does not stop the others, nor does an ack that cannot be written: the
     caller is to see why the transaction failed, not why the cleaning up did.
@@ -24,8 +24,10 @@ def compensate(
         cause: why the transaction was rolled back.
         write_ack: writes one ack, in a transaction of its own.
     """
+    acks = []
     while actions:
         ack = _run(actions.pop(), cause)
+        acks.append(ack)
         try:
             write_ack(ack)
         except Exception as error:  # noqa: BLE001 - the other actions must still run
@@ -36,6 +38,7 @@ def compensate(
                 ack.action_succeeded,
                 type(error).__name__,
             )
+    return acks
 
 
 def _run(action: RollbackAction, cause: BaseException) -> DomainAck:

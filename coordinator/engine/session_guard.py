@@ -10,8 +10,8 @@ Naive: hand out a plain session and trust its users. One that commits makes two 
   returns: SQLAlchemy itself rolls back there after a failed flush, and that error must be seen;
 - a refusal that the domain's code swallows fails the operation as well.
 
-What goes round SQLAlchemy, through the raw driver's connection, meets the claim of the plan: see
-`run_claims`, whose deferred key lets PostgreSQL refuse that commit.
+What goes round SQLAlchemy, through the raw driver's connection, meets the claim: see `run_claims`
+and `transaction_claims`, whose deferred key lets PostgreSQL refuse that commit.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _running: ContextVar[_Running | None] = ContextVar("running domain operation", d
 
 @contextmanager
 def guarded(session: Session, operation: str) -> Iterator[None]:
-    """Refuse what only the coordinator may do, until the block ends.
+    """Refuse what only the coordinator may do, until the block ends; blocks may lie in each other.
 
     Raises:
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
@@ -64,7 +64,9 @@ def guarded(session: Session, operation: str) -> Iterator[None]:
         if running.offences:
             # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
             # it for ended: the pool would hand half of this one to the next.
+            unwatched = _running.set(None)
             session.invalidate()
+            _running.reset(unwatched)
     if running.offences:
         raise running.offences[0]
 

@@ -1,8 +1,8 @@
-"""Carries a plan out: claim, checks, operations, events, record, commit; all of it or nothing.
+"""Carries a call out: claim, checks, work, events, record, commit; all of it or nothing.
 
 claim ---- found ----------------------------------------------> the earlier record
   | ours
-checks, operations, events, record
+checks, work, events, record
   | error            roll back, rollback actions -> transient? the whole again, within the budget
 commit                                              else TransactionFailed
   | refused          as above
@@ -13,138 +13,166 @@ the record
 
 from __future__ import annotations
 
-from typing import Generic
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from coordinator.engine.compensation import compensate
-from coordinator.engine.operation import (
-    ROLLBACK_ACTIONS,
-    DomainOperation,
-    Record,
-    RollbackAction,
-    TransactionPlan,
-)
+from coordinator.engine.memory import Call, Memory, Record
+from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction
 from coordinator.engine.retry import RetryBudget, is_transient
 from coordinator.engine.session_guard import GuardedSession, guarded, watch
 from coordinator.engine.unknown_commit import CommitReplyLost, commit, look_up
+from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, CommitOutcomeUnknown, TransactionFailed
+from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
-from coordinator.outcomes import DomainAck, DomainResult
-from coordinator.phases import TransactionPhase, advance
+from coordinator.outcomes import DomainAck
+from coordinator.phases import phase_name
 
 
-class CrossDomainTransaction:
-    """Runs plans on one engine; all state of a run lives in its call, so threads may share it."""
+class EventPublisher(Protocol):
+    """Takes a transaction's events inside it; the outbox does."""
 
-    def __init__(self, engine: Engine, budget: RetryBudget) -> None:
+    def add_all(self, session: Session, events: Iterable[OutboxEvent]) -> None:
+        """Write the events in the transaction of `session`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done under a call's key.
+
+    Attributes:
+        name: stands in the error if the work ends the transaction.
+        function: does it, anew in each attempt, and returns the transaction's value.
+        checks: refuse bad input, each by the name of its domain; all of them before any work.
+    """
+
+    name: str
+    function: Callable[[Transaction], Any]
+    checks: Sequence[tuple[str, Callable[[Session], None]]] = ()
+
+
+class CrossDomainTransaction(Generic[Record]):
+    """Carries calls out; all state of a call lives in it, so threads may share this."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        budget: RetryBudget,
+        memory: Memory[Record],
+        publisher: EventPublisher,
+    ) -> None:
         """Make the engine's connections known to the session guard."""
         watch(engine)
         self._engine = engine
         self._budget = budget
+        self._memory = memory
+        self._publisher = publisher
 
-    def run(self, plan: TransactionPlan[Record]) -> Record:
-        """Carry `plan` out; see the module's picture.
+    def run(self, call: Call, work: Work) -> Record:
+        """Do `work` under the key of `call`, or return its record; see the module's picture.
 
         Raises:
             BadInput: the claim or a check refused.
             TransactionFailed: all is rolled back; its cause says why.
             CommitOutcomeUnknown: the commit's reply was lost, and the database stayed away.
         """
-        return self._budget.spend(lambda: self._attempt(plan), again=_may_succeed_later)
+        return self._budget.spend(lambda: self._attempt(call, work), again=_may_succeed_later)
 
-    def _attempt(self, plan: TransactionPlan[Record]) -> Record:
-        attempt = _Attempt(plan)
+    def _attempt(self, call: Call, work: Work) -> Record:
+        session = self._new_session()
+        attempt = _Attempt(Transaction(session, call.key))
+        session.info[ROLLBACK_ACTIONS] = attempt.rollback_actions
         try:
-            with self._new_session() as session:
-                return attempt.perform(session)
+            with session:
+                return self._perform(call, work, attempt, session)
         except CommitReplyLost as lost:
-            record = self._look_up(attempt, lost)
+            record = self._look_up(call, attempt, lost)
             if record is not None:
                 return record
             cause = lost.__cause__ or lost
-            self._compensate(attempt, cause)
-            raise attempt.failed("the connection was lost at the commit", cause) from cause
+            acks = self._compensate(call, attempt, cause)
+            raise attempt.failed("the connection was lost at the commit", cause, acks) from cause
         except BaseException as error:
-            self._compensate(attempt, error)
+            acks = self._compensate(call, attempt, error)
             if attempt.refused(error) or not isinstance(error, Exception):
                 raise
-            raise attempt.failed(_summary(error), error) from error
+            raise attempt.failed(_summary(error), error, acks) from error
+        finally:
+            attempt.tx.end()
 
-    def _look_up(self, attempt: _Attempt[Record], lost: CommitReplyLost) -> Record | None:
+    def _perform(self, call: Call, work: Work, attempt: _Attempt, session: Session) -> Record:
+        earlier = self._memory.claim(session, call)
+        if earlier is not None:
+            return earlier
+        hit("coordinator.begun")
+        for domain, check in work.checks:
+            with guarded(session, domain):
+                check(session)
+        attempt.is_writing = True
+        with guarded(session, work.name):
+            attempt.tx.value = work.function(attempt.tx)
+            attempt.tx.must_succeed()
+            session.flush()
+        if attempt.tx.events:
+            self._publisher.add_all(session, attempt.tx.events)
+        hit("coordinator.events_appended")
+        record = self._memory.record(session, call, attempt.tx)
+        hit("coordinator.before_commit")
+        commit(session)
+        return record
+
+    def _look_up(self, call: Call, attempt: _Attempt, lost: CommitReplyLost) -> Record | None:
         try:
-            return look_up(attempt.plan, self._new_session, self._budget)
+            return look_up(
+                lambda session: self._memory.claim(session, call), self._new_session, self._budget
+            )
         except DBAPIError as error:
             message = "the commit's reply was lost, and the database could not be asked again"
-            raise CommitOutcomeUnknown(message, attempt.phase, attempt.results, error) from lost
+            raise CommitOutcomeUnknown(
+                message, attempt.tx.phase, attempt.tx.results, error
+            ) from lost
 
-    def _compensate(self, attempt: _Attempt[Record], cause: BaseException) -> None:
+    def _compensate(self, call: Call, attempt: _Attempt, cause: BaseException) -> list[DomainAck]:
+        def acknowledge(ack: DomainAck) -> None:
+            with self._new_session() as session, session.begin():
+                self._memory.acknowledge(session, call, ack)
+
         def write_ack(ack: DomainAck) -> None:
-            self._budget.spend(lambda: self._acknowledge(attempt.plan, ack), again=is_transient)
+            self._budget.spend(lambda: acknowledge(ack), again=is_transient)
 
-        compensate(attempt.rollback_actions, cause, write_ack)
-
-    def _acknowledge(self, plan: TransactionPlan[Record], ack: DomainAck) -> None:
-        with self._new_session() as session, session.begin():
-            plan.acknowledge(session, ack)
+        return compensate(attempt.rollback_actions, cause, write_ack)
 
     def _new_session(self) -> Session:
         return GuardedSession(self._engine, expire_on_commit=False)
 
 
-class _Attempt(Generic[Record]):
+@dataclass(slots=True)
+class _Attempt:
     """One attempt on one session, and how far it got."""
 
-    def __init__(self, plan: TransactionPlan[Record]) -> None:
-        self.plan = plan
-        self.phase = TransactionPhase.NOT_STARTED
-        self.results: dict[str, DomainResult] = {}
-        self.rollback_actions: list[RollbackAction] = []
-        self._writing = False
-
-    def perform(self, session: Session) -> Record:
-        session.info[ROLLBACK_ACTIONS] = self.rollback_actions
-        earlier = self.plan.claim(session)
-        if earlier is not None:
-            return earlier
-        hit("coordinator.begun")
-        self._check(session)
-        self._writing = True
-        for operation in self.plan.operations:
-            self._act(session, operation)
-        self.plan.append_events(session, self.results)
-        hit("coordinator.events_appended")
-        record = self.plan.record(session, self.results)
-        hit("coordinator.before_commit")
-        commit(session)
-        return record
-
-    def _check(self, session: Session) -> None:
-        for operation in self.plan.operations:
-            if operation.check is not None:
-                with guarded(session, operation.name):
-                    operation.check(session)
-
-    def _act(self, session: Session, operation: DomainOperation) -> None:
-        with guarded(session, operation.name):
-            result = operation.action(session, self.results)
-            # Now, not at the commit: an error belongs to the operation that caused it.
-            session.flush()
-        self.phase = advance(self.phase, operation.phase)
-        self.results[operation.name] = result
+    tx: Transaction
+    rollback_actions: list[RollbackAction] = field(default_factory=list)
+    is_writing: bool = False
 
     def refused(self, error: BaseException) -> bool:
         """Tell whether the claim or a check said no, which reaches the caller as it is."""
-        return isinstance(error, BadInput) and not self._writing
+        return isinstance(error, BadInput) and not self.is_writing
 
-    def failed(self, message: str, cause: BaseException) -> TransactionFailed:
+    def failed(
+        self, message: str, cause: BaseException, acks: list[DomainAck]
+    ) -> TransactionFailed:
         return TransactionFailed(
-            f"{message}; nothing was written (reached: {self.phase.name})",
-            self.phase,
-            self.results,
+            f"{message}; nothing was written (reached: {phase_name(self.tx.phase)})",
+            self.tx.phase,
+            self.tx.results,
             cause,
+            acks,
         )
 
 
@@ -156,6 +184,6 @@ def _may_succeed_later(error: BaseException) -> bool:
 
 def _summary(error: Exception) -> str:
     # A driver's message quotes the row, and that is payload: the class says enough here, the cause
-    # has the rest.
+    # has the rest. What this package refuses names the field and never its value.
     shown = type(error.orig if isinstance(error, DBAPIError) else error).__name__
-    return f"rolled back after {shown}"
+    return f"rolled back after {shown}" + (f": {error}" if isinstance(error, BadInput) else "")

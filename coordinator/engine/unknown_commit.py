@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from coordinator.engine.operation import Record, TransactionPlan
+from coordinator.engine.memory import Record
 from coordinator.engine.retry import RetryBudget, is_connection_loss
 
 # set_config, as SET takes no bound value.
@@ -26,12 +26,14 @@ class CommitReplyLost(Exception):
 
 
 def look_up(
-    plan: TransactionPlan[Record], new_session: Callable[[], Session], budget: RetryBudget
+    claim: Callable[[Session], Record | None],
+    new_session: Callable[[], Session],
+    budget: RetryBudget,
 ) -> Record | None:
     """Return what the lost commit recorded, or None: then it is known to be rolled back.
 
     Args:
-        plan: the plan of the lost attempt.
+        claim: claims what the lost attempt had claimed, or returns what it recorded.
         new_session: opens a session on a connection that works.
         budget: for reaching the database; also the longest wait for the old transaction's end.
 
@@ -42,7 +44,7 @@ def look_up(
     def ask() -> Record | None:
         with new_session() as session:
             session.execute(_WAIT_NO_LONGER_THAN, {"limit": f"{int(budget.total_s * 1000)}ms"})
-            return plan.claim(session)
+            return claim(session)
 
     return budget.spend(ask, again=is_connection_loss)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Text, bindparam, cast, insert
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from coordinator.autocommit import in_autocommit, refuse_autocommit
 from coordinator.errors import NoTransaction, WrongUse
 from coordinator.event import OutboxEvent
 from coordinator.outbox import trace_context
@@ -102,8 +103,7 @@ def _write(session: Session | Connection, rows: Sequence[Row]) -> None:
     if not rows:
         return
     connection = _connection_of(session) if isinstance(session, Session) else session
-    if getattr(connection.connection.dbapi_connection, "autocommit", False):
-        raise _autocommit()
+    refuse_autocommit(connection)
     if connection.dialect.driver == "psycopg":
         connection.exec_driver_sql(*insertion_of(rows))
     else:
@@ -141,12 +141,5 @@ def _psycopg_insertion(
     # pipeline that has begun none.
     outside = (TransactionStatus.IDLE, TransactionStatus.ACTIVE)
     if connection.autocommit and connection.info.transaction_status in outside:
-        raise _autocommit()
+        raise in_autocommit()
     return insertion_of(rows)
-
-
-def _autocommit() -> NoTransaction:
-    return NoTransaction(
-        "the connection is in autocommit, so the event would be committed without its cause; "
-        "write it on a session or connection that holds a transaction"
-    )

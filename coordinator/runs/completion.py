@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
-from uuid import UUID, uuid4
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from coordinator.domains.facade import (
@@ -20,27 +20,19 @@ from coordinator.domains.facade import (
 )
 from coordinator.domains.governance import GOVERNANCE, GovernanceFacade
 from coordinator.domains.incident import INCIDENT, IncidentFacade
-from coordinator.domains.tables import domain_acks
 from coordinator.domains.trace import TRACE, TraceFacade
-from coordinator.engine.operation import DomainOperation
+from coordinator.engine.memory import Call
 from coordinator.engine.retry import RetryBudget
-from coordinator.engine.transaction import CrossDomainTransaction
+from coordinator.engine.transaction import CrossDomainTransaction, EventPublisher, Work
+from coordinator.engine.work import Transaction
 from coordinator.errors import InvalidRun
-from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
 from coordinator.outbox.writer import Outbox
-from coordinator.outcomes import DomainAck, DomainResult, TransactionResult
+from coordinator.outcomes import DomainResult, TransactionResult
 from coordinator.phases import TransactionPhase
 from coordinator.runs.events import DEFAULT_TOPIC, run_events
-from coordinator.runs.repeat import RunCall, claim, record
+from coordinator.runs.repeat import CompletedRuns
 from coordinator.validation import check_topic
-
-
-class EventPublisher(Protocol):
-    """Takes a run's events inside its transaction; the outbox does."""
-
-    def add_all(self, session: Session, events: Iterable[OutboxEvent]) -> None:
-        """Write the events in the transaction of `session`."""
 
 
 class RunCompletionTransaction:
@@ -71,11 +63,12 @@ class RunCompletionTransaction:
             InvalidEvent: Kafka would refuse `topic`.
         """
         check_topic(topic)
-        self._transaction = CrossDomainTransaction(engine, budget or RetryBudget())
-        self._domains = _Domains(
-            incident or IncidentFacade(), governance or GovernanceFacade(), trace or TraceFacade()
+        self._transaction = CrossDomainTransaction(
+            engine, budget or RetryBudget(), CompletedRuns(), publisher or Outbox()
         )
-        self._publisher: EventPublisher = publisher or Outbox()
+        self._incident = incident or IncidentFacade()
+        self._governance = governance or GovernanceFacade()
+        self._trace = trace or TraceFacade()
         self._topic = topic
 
     def execute(
@@ -129,100 +122,40 @@ class RunCompletionTransaction:
         )
         if not isinstance(skip_events, bool):
             raise InvalidRun("skip_events", "must be True or False")
-        publisher = None if skip_events else self._publisher
-        plan = _Plan(run, uuid4(), self._domains, publisher, self._topic)
-        result = self._transaction.run(plan)
+        call = Call((tenant_id, run_id), uuid4(), _arguments(run, skip_events=skip_events))
+        checks = [(TRACE, partial(self._check_trace, run))] if trace_id is not None else []
+        work = partial(self._complete, run=run, skip_events=skip_events)
+        result = self._transaction.run(call, Work("completion", work, checks))
         hit("coordinator.committed")
         return result
 
+    def _check_trace(self, run: FinishedRun, session: Session) -> None:
+        self._trace.check(session, run)
 
-@dataclass(frozen=True, slots=True)
-class _Domains:
-    incident: CreatesIncident
-    governance: EvaluatesPolicies
-    trace: CompletesTrace
-
-
-class _Plan:
-    """The three-domain case as a plan of the engine; made anew for each call."""
-
-    def __init__(
-        self,
-        run: FinishedRun,
-        call_id: UUID,
-        domains: _Domains,
-        publisher: EventPublisher | None,
-        topic: str,
-    ) -> None:
-        self._run = run
-        self._domains = domains
-        self._publisher = publisher
-        self._events: list[OutboxEvent] = []
-        self._topic = topic
-        self._call = RunCall(
-            run.tenant_id, run.run_id, call_id, _arguments(run, skip_events=publisher is None)
+    def _complete(self, tx: Transaction, *, run: FinishedRun, skip_events: bool) -> None:
+        phases = TransactionPhase
+        tx.operation(INCIDENT, partial(self._create_incident, run), phase=phases.INCIDENT_CREATED)
+        tx.operation(
+            GOVERNANCE, partial(self._evaluate_policies, run), phase=phases.POLICY_EVALUATED
         )
+        if run.trace_id is not None:
+            tx.operation(TRACE, partial(self._complete_trace, run), phase=phases.TRACE_COMPLETED)
+        if not skip_events:
+            for event in run_events(run, tx.results, self._topic):
+                tx.emit(event)
 
-    @property
-    def operations(self) -> Sequence[DomainOperation]:
-        operations = [
-            DomainOperation(INCIDENT, TransactionPhase.INCIDENT_CREATED, self._create_incident),
-            DomainOperation(GOVERNANCE, TransactionPhase.POLICY_EVALUATED, self._evaluate_policies),
-        ]
-        if self._run.trace_id is not None:
-            operations.append(
-                DomainOperation(
-                    TRACE, TransactionPhase.TRACE_COMPLETED, self._complete_trace, self._check_trace
-                )
-            )
-        return operations
-
-    def claim(self, session: Session) -> TransactionResult | None:
-        return claim(session, self._call)
-
-    def append_events(self, session: Session, results: Mapping[str, DomainResult]) -> None:
-        # Anew on each attempt: an incident of the attempt before was rolled back with its id.
-        self._events = []
-        if self._publisher is not None:
-            self._events = run_events(self._run, results, self._topic)
-            self._publisher.add_all(session, self._events)
-
-    def record(self, session: Session, results: Mapping[str, DomainResult]) -> TransactionResult:
-        result = TransactionResult(
-            tenant_id=self._run.tenant_id,
-            run_id=self._run.run_id,
-            phase=TransactionPhase.COMMITTED,
-            results=dict(results),
-            event_ids={event.type: event.id for event in self._events},
-        )
-        record(session, self._call, result)
-        return result
-
-    def acknowledge(self, session: Session, ack: DomainAck) -> None:
-        row = {
-            "id": uuid4(),
-            "tenant_id": self._run.tenant_id,
-            "run_id": self._run.run_id,
-            "call_id": self._call.call_id,
-            **asdict(ack),
-        }
-        session.execute(insert(domain_acks), row)
-
-    def _create_incident(self, session: Session, _: Mapping[str, DomainResult]) -> DomainResult:
-        result = self._domains.incident.create(session, self._run)
+    def _create_incident(self, run: FinishedRun, session: Session) -> DomainResult:
+        result = self._incident.create(session, run)
         hit("coordinator.incident_created")
         return result
 
-    def _evaluate_policies(self, session: Session, _: Mapping[str, DomainResult]) -> DomainResult:
-        result = self._domains.governance.evaluate(session, self._run)
+    def _evaluate_policies(self, run: FinishedRun, session: Session) -> DomainResult:
+        result = self._governance.evaluate(session, run)
         hit("coordinator.policy_evaluated")
         return result
 
-    def _check_trace(self, session: Session) -> None:
-        self._domains.trace.check(session, self._run)
-
-    def _complete_trace(self, session: Session, _: Mapping[str, DomainResult]) -> DomainResult:
-        result = self._domains.trace.complete(session, self._run)
+    def _complete_trace(self, run: FinishedRun, session: Session) -> DomainResult:
+        result = self._trace.complete(session, run)
         hit("coordinator.trace_completed")
         return result
 

@@ -12,8 +12,9 @@ from threading import Lock
 import psycopg
 from sqlalchemy import Engine, create_engine
 
+from coordinator.engine.transaction import EventPublisher
 from coordinator.errors import NotConfigured
-from coordinator.runs.completion import EventPublisher, RunCompletionTransaction
+from coordinator.runs.completion import RunCompletionTransaction
 
 DATABASE_URL_VARIABLE = "COORDINATOR_DATABASE_URL"
 

@@ -1,0 +1,200 @@
+"""A transaction as the code that works in it sees it: a session, events, named operations.
+
+open ---- operation, emit ----> open
+  | an operation fails          failed: it stays so, even where the error is caught, and the whole
+  |                             cannot succeed any more
+  | the function or block ends  over: whoever kept it and emits later would lose that event
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from coordinator.engine.operation import RollbackAction
+from coordinator.engine.session_guard import guarded
+from coordinator.errors import BadInput, WrongUse
+from coordinator.event import OutboxEvent, UnchosenId
+from coordinator.idempotency import derived_event_id
+from coordinator.outcomes import DomainResult, Outcome
+from coordinator.phases import ENGINE_PHASES, TransactionPhase, advance
+from coordinator.validation import check_name
+
+Action = Callable[[Session], DomainResult | None]
+
+
+class Transaction:
+    """One attempt at one transaction; made by a coordinator, used by one thread.
+
+    Attributes:
+        value: in a transaction that is joined: JSON values that a repeat shall get. In
+            `Coordinator.run` the function returns them.
+    """
+
+    def __init__(
+        self, session: Session, key: Sequence[str], earlier: Outcome | None = None
+    ) -> None:
+        """Begin; `earlier` is what an earlier call left, and then nothing is to be done."""
+        self.value: Any = None
+        self._session = session
+        self._key = key
+        self._outcome = earlier
+        self._replayed = earlier is not None
+        self._replay_is_known = False
+        self._phase: str = TransactionPhase.NOT_STARTED
+        self._results: dict[str, DomainResult] = {}
+        self._events: list[OutboxEvent] = []
+        self._failure: BaseException | None = None
+        self._is_over = False
+
+    @property
+    def session(self) -> Session:
+        """The session of this transaction; only the one who began it commits or rolls back.
+
+        Raises:
+            WrongUse: the transaction is over, or an earlier call did its work.
+        """
+        self._must_be_open()
+        return self._session
+
+    @property
+    def phase(self) -> str:
+        """The last phase that was reached."""
+        return self._phase
+
+    @property
+    def results(self) -> Mapping[str, DomainResult]:
+        """What the operations have done so far, in order, by their names."""
+        return MappingProxyType(self._results)
+
+    @property
+    def events(self) -> Sequence[OutboxEvent]:
+        """What was emitted so far, with the ids that reach Kafka."""
+        return tuple(self._events)
+
+    @property
+    def replayed(self) -> bool:
+        """Whether an earlier call did this work; then nothing may be written, see `result`."""
+        self._replay_is_known = True
+        return self._replayed
+
+    @property
+    def result(self) -> Outcome:
+        """What is recorded under the key: after the block, or from its start in a repeat.
+
+        Raises:
+            WrongUse: nothing is recorded yet.
+        """
+        if self._outcome is None:
+            raise WrongUse("the result stands when the block has ended without an error")
+        return self._outcome
+
+    def emit(self, event: OutboxEvent) -> UUID:
+        """Have `event` written with this transaction, and return its id.
+
+        Events are written at the end, in the order of the calls, and their keys are locked then, so
+        that events of a key reach Kafka in commit order. An event without an id of its own gets one
+        made of the transaction's key, its type, and how many of that type came before: a retry
+        repeats it.
+
+        Raises:
+            WrongUse: the transaction is over, or an earlier call did its work.
+        """
+        self._must_be_open()
+        if isinstance(event.id, UnchosenId):
+            ordinal = sum(earlier.type == event.type for earlier in self._events)
+            event = replace(event, id=derived_event_id(self._key, event.type, ordinal))
+        self._events.append(event)
+        return event.id
+
+    def operation(
+        self,
+        name: str,
+        action: Action,
+        *,
+        phase: str | None = None,
+        undo: Callable[[DomainResult], object] | None = None,
+    ) -> DomainResult:
+        """Do one domain's part, and return what it did.
+
+        An operation that fails fails the whole transaction, also where its error is caught: what
+        one domain did must not be committed without the other's part.
+
+        Args:
+            name: the domain's, 1 to 255 characters, unique in the transaction.
+            action: does the work on the session that it is handed, which it does not end; returns
+                a DomainResult, or None for a plain one.
+            phase: what is reached when `action` is done; None for `name`.
+            undo: takes back, after a rollback, what `action` did outside the database; gets the
+                action's result. An action that can fail after such an effect registers a
+                RollbackAction itself, as soon as the effect is there. Not in a transaction that is
+                joined, as its end is not seen here.
+
+        Raises:
+            BadInput: `name` breaks its rule.
+            WrongUse: the name was used before, or the phase is the engine's own, or the transaction
+                is over.
+            Exception: what `action` raised, as it is.
+        """
+        self._must_be_open()
+        try:
+            self._refuse_operation(name, phase or name)
+            result = self._act(name, action, undo)
+            self._phase = advance(self._phase, phase or name)
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+        self._results[name] = result
+        return result
+
+    def must_succeed(self) -> None:
+        """Called by the engine before the end.
+
+        Raises:
+            BaseException: that of the first operation that failed, caught or not.
+            WrongUse: this is a repeat, and nobody asked.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._replayed and not self._replay_is_known:
+            raise WrongUse(
+                "this key was done before, and the block would do it again: ask `tx.replayed` "
+                "first, and take `tx.result`"
+            )
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        """Called by the engine at the end, with what was recorded."""
+        self._is_over = True
+        self._outcome = self._outcome or outcome
+
+    def _act(
+        self, name: str, action: Action, undo: Callable[[DomainResult], object] | None
+    ) -> DomainResult:
+        with guarded(self._session, name):
+            result = action(self._session) or DomainResult(name)
+            if undo is not None:
+                # Before the flush: if that fails, the effect is there all the same.
+                RollbackAction(name, name, lambda: undo(result)).register(self._session)
+            # Now, not at the commit: an error belongs to the operation that caused it.
+            self._session.flush()
+        return result
+
+    def _refuse_operation(self, name: str, phase: str) -> None:
+        check_name("operation", name, BadInput)
+        if name in self._results:
+            raise WrongUse(f"operation {name!r} was done before in this transaction")
+        if phase in ENGINE_PHASES:
+            raise WrongUse(f"operation {name!r} cannot reach the phase {phase!r}: the engine does")
+
+    def _must_be_open(self) -> None:
+        if self._is_over:
+            raise WrongUse("this transaction is over: what is done with it now would be lost")
+        if self._replayed:
+            raise WrongUse(
+                "this key was done before: ask `tx.replayed` first, and take `tx.result`"
+            )
