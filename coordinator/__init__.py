@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from coordinator.domains.governance import GovernanceFacade as GovernanceFacade
     from coordinator.domains.incident import IncidentFacade as IncidentFacade
     from coordinator.domains.trace import TraceFacade as TraceFacade
+    from coordinator.engine.coordinator import Coordinator as Coordinator
     from coordinator.engine.operation import RollbackAction as RollbackAction
     from coordinator.engine.retry import RetryBudget as RetryBudget
+    from coordinator.engine.work import Transaction as Transaction
     from coordinator.errors import BadInput as BadInput
     from coordinator.errors import CommitOutcomeUnknown as CommitOutcomeUnknown
     from coordinator.errors import CoordinatorError as CoordinatorError
     from coordinator.errors import FacadeEndedTransaction as FacadeEndedTransaction
     from coordinator.errors import InvalidEvent as InvalidEvent
     from coordinator.errors import InvalidRun as InvalidRun
+    from coordinator.errors import KeyConflict as KeyConflict
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
     from coordinator.errors import RunConflict as RunConflict
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from coordinator.outbox.writer import Outbox as Outbox
     from coordinator.outcomes import DomainAck as DomainAck
     from coordinator.outcomes import DomainResult as DomainResult
+    from coordinator.outcomes import Outcome as Outcome
     from coordinator.outcomes import TransactionResult as TransactionResult
     from coordinator.phases import TransactionPhase as TransactionPhase
     from coordinator.runs.completion import RunCompletionTransaction as RunCompletionTransaction
@@ -48,8 +52,10 @@ _HOMES = {
     "coordinator.domains.governance": ("GovernanceFacade",),
     "coordinator.domains.incident": ("IncidentFacade",),
     "coordinator.domains.trace": ("TraceFacade",),
+    "coordinator.engine.coordinator": ("Coordinator",),
     "coordinator.engine.operation": ("RollbackAction",),
     "coordinator.engine.retry": ("RetryBudget",),
+    "coordinator.engine.work": ("Transaction",),
     "coordinator.errors": (
         "BadInput",
         "CommitOutcomeUnknown",
@@ -57,6 +63,7 @@ _HOMES = {
         "FacadeEndedTransaction",
         "InvalidEvent",
         "InvalidRun",
+        "KeyConflict",
         "NoTransaction",
         "NotConfigured",
         "RunConflict",
@@ -67,7 +74,7 @@ _HOMES = {
     "coordinator.event": ("OutboxEvent",),
     "coordinator.inbox.once": ("first_seen", "once"),
     "coordinator.outbox.writer": ("Outbox",),
-    "coordinator.outcomes": ("DomainAck", "DomainResult", "TransactionResult"),
+    "coordinator.outcomes": ("DomainAck", "DomainResult", "Outcome", "TransactionResult"),
     "coordinator.phases": ("TransactionPhase",),
     "coordinator.runs.completion": ("RunCompletionTransaction",),
     "coordinator.runs.factory": (

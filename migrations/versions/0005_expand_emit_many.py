@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay.admin.migrate import run_sql
 
 revision = "0005_expand_emit_many"
-down_revision = "0003_expand_inbox"
+down_revision = "0004_expand_claims"
 branch_labels = None
 depends_on = None
 

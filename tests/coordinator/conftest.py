@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from coordinator import RunCompletionTransaction, create_transaction_coordinator, failpoints
 from tests.coordinator.database import engine_on
+from tests.coordinator.orders import make_orders
 from tests.support.postgres import Postgres
 
 
@@ -38,3 +39,9 @@ def armed_failpoints() -> Iterator[ModuleType]:
     """The failpoints' module; nothing stays armed."""
     yield failpoints
     failpoints.disarm()
+
+
+@pytest.fixture
+def orders(engine: Engine) -> Engine:
+    """The engine, with a stranger's tables: order 7 is open."""
+    return make_orders(engine)

@@ -11,12 +11,18 @@ from sqlalchemy import BLANK_SCHEMA, Column, Integer, MetaData, Table
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from coordinator.domains.tables import metadata as domain_tables
+from coordinator.engine.claims import metadata as claim_tables
 from coordinator.inbox.once import metadata as inbox_tables
 from coordinator.outbox.table import Xid8
 from coordinator.outbox.table import metadata as outbox_tables
 from tests.coordinator.database import engine_on
 
-MODELS = {"domains": domain_tables, "outbox": outbox_tables, "inbox": inbox_tables}
+MODELS = {
+    "domains": domain_tables,
+    "claims": claim_tables,
+    "outbox": outbox_tables,
+    "inbox": inbox_tables,
+}
 
 
 def as_the_database_tells_it(models: MetaData) -> MetaData:

@@ -27,6 +27,7 @@ REVISIONS = [
     "0001_expand_outbox",
     "0002_expand_runs",
     "0003_expand_inbox",
+    "0004_expand_claims",
     "0005_expand_emit_many",
 ]
 

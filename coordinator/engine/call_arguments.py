@@ -1,0 +1,135 @@
+"""A call's key and arguments, as they are compared with those of an earlier call.
+
+Of each argument a digest is kept and not the value: enough to name those that differ, and no copy
+of a customer's data in a second place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from coordinator.errors import BadInput
+from coordinator.validation import check_name
+
+Key = Sequence[str | int | UUID]
+
+KEY_PARTS_MAX = 8
+# A key is in two B-trees, and an entry of one has at most 2,704 bytes (PostgreSQL's nbtree.h).
+KEY_BYTES_MAX = 2_000
+
+# In no function's signature, so it meets no argument.
+FUNCTION = "(function)"
+
+
+def key_parts(key: Key) -> tuple[str, ...]:
+    """Return `key` as texts: a number or a UUID is the same as its text.
+
+    Args:
+        key: a tuple or list of 1 to 8 parts, each text of 1 to 255 characters, an int or a UUID;
+            2,000 bytes as UTF-8 altogether.
+
+    Raises:
+        BadInput: it breaks this rule.
+    """
+    if not isinstance(key, tuple | list):
+        raise BadInput("key", f"must be a tuple such as ('acme', 'r-1'), not {type(key).__name__}")
+    if not 1 <= len(key) <= KEY_PARTS_MAX:
+        raise BadInput("key", f"must have 1 to {KEY_PARTS_MAX} parts, has {len(key)}")
+    parts = tuple(_key_part(place, part) for place, part in enumerate(key))
+    if (size := sum(len(part.encode()) for part in parts)) > KEY_BYTES_MAX:
+        raise BadInput("key", f"is {size} bytes as UTF-8, the limit is {KEY_BYTES_MAX}")
+    return parts
+
+
+def call_digests(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return a digest of each argument of `function` but its first, and of its name.
+
+    An argument that equals its default counts as not given: a release that adds one with a default
+    is no conflict for those who call again across it.
+
+    Raises:
+        TypeError: `function` cannot be called with these arguments.
+        BadInput: an argument has no exact JSON.
+    """
+    signature = inspect.signature(function)
+    bound = signature.bind(None, *args, **kwargs).arguments
+    given = dict(list(bound.items())[1:])
+    digests = {FUNCTION: _digest(FUNCTION, getattr(function, "__qualname__", repr(type(function))))}
+    for name, value in _flat(signature, given):
+        default = signature.parameters[name].default if name in signature.parameters else _NONE
+        if value is not default and (digest := _digest(name, value)) != _default_digest(default):
+            digests[name] = digest
+    return digests
+
+
+def mapping_digests(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest of each of `arguments`.
+
+    Raises:
+        BadInput: one has no exact JSON.
+    """
+    return {name: _digest(name, value) for name, value in arguments.items()}
+
+
+_NONE = inspect.Parameter.empty
+
+
+def _key_part(place: int, part: object) -> str:
+    if isinstance(part, UUID) or (isinstance(part, int) and not isinstance(part, bool)):
+        part = str(part)
+    check_name(f"key[{place}]", part, BadInput)
+    return str(part)
+
+
+def _flat(signature: inspect.Signature, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each argument by its name, those of `**kwargs` by their own."""
+    for name, value in given.items():
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            yield from value.items()
+        else:
+            yield name, value
+
+
+def _default_digest(default: Any) -> str | None:
+    try:
+        return _digest("default", default)
+    except BadInput:
+        return None
+
+
+def _digest(name: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, default=_as_json, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise BadInput(
+            name,
+            f"must be JSON values, dates, decimals, UUIDs, enums or dataclasses of them, to be "
+            f"compared in a repeat; got {type(value).__name__}. Of a row hand over its id: a retry "
+            "has to load it anew",
+        ) from None
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError

@@ -1,0 +1,3 @@
+drop table public.transaction_acks;
+drop table public.transaction_claims;
+drop table public.transaction_records;
