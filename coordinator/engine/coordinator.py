@@ -54,9 +54,9 @@ class Coordinator:
         outside the database needs an `undo`, see Transaction.operation.
 
         Args:
-            fn: works on `tx.session`, emits events and does named operations; it does not commit
-                or roll back. What it returns is the outcome's `value`: JSON values, 1,000,000 bytes
-                of them with the results.
+            fn: works on `tx.session`, emits events and does named operations; it does not commit,
+                roll back, or open a connection of its own. What it returns is the outcome's
+                `value`: JSON values, 1,000,000 bytes of them with the results.
             args, kwargs: of `fn`: JSON values, dates, decimals, UUIDs, enums, dataclasses of them.
             key: what is done once, such as `("acme", run.id)`: 1 to 8 parts, text, int or UUID,
                 2,000 bytes altogether. It names the work too: another function under the same key

@@ -137,8 +137,8 @@ class Transaction:
 
         Raises:
             BadInput: `name` breaks its rule.
-            WrongUse: the name was used before, or the phase is the engine's own, or the transaction
-                is over.
+            WrongUse: the name was used before, or the phase is the engine's own, or `action`
+                returned something else, or the transaction is over.
             Exception: what `action` raised, as it is.
         """
         self._must_be_open()
@@ -176,7 +176,10 @@ class Transaction:
         self, name: str, action: Action, undo: Callable[[DomainResult], object] | None
     ) -> DomainResult:
         with guarded(self._session, name):
-            result = action(self._session) or DomainResult(name)
+            result = action(self._session)
+            if result is None:
+                result = DomainResult(name)
+            _must_be_a_result(name, result)
             if undo is not None:
                 # Before the flush: if that fails, the effect is there all the same.
                 RollbackAction(name, name, lambda: undo(result)).register(self._session)
@@ -198,3 +201,10 @@ class Transaction:
             raise WrongUse(
                 "this key was done before: ask `tx.replayed` first, and take `tx.result`"
             )
+
+
+def _must_be_a_result(name: str, result: object) -> None:
+    if not isinstance(result, DomainResult):
+        raise WrongUse(
+            f"operation {name!r} must return a DomainResult or None, not {type(result).__name__}"
+        )

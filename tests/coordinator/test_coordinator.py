@@ -24,6 +24,7 @@ from coordinator import (
 )
 from coordinator.engine.claims import transaction_acks
 from coordinator.outbox.table import outbox_event
+from tests.coordinator.database import statements_of
 from tests.coordinator.orders import KEY, done, order_event, pay, statuses
 
 
@@ -83,6 +84,16 @@ def test_an_operation_hands_its_result_to_the_function(orders: Engine) -> None:
         return tx.operation("order", lambda _: DomainResult("order", id="42")).id
 
     assert Coordinator(orders).run(uses_it, key=KEY).value == "42"
+
+
+def test_an_operation_that_returns_something_else_is_refused_by_name(orders: Engine) -> None:
+    def returns_rows(session: Session) -> Any:
+        return session.execute(text("select 1"))
+
+    with pytest.raises(TransactionFailed) as failed:
+        Coordinator(orders).run(lambda tx: tx.operation("order", returns_rows) and None, key=KEY)
+    assert isinstance(failed.value.cause, WrongUse)
+    assert "'order' must return a DomainResult or None" in str(failed.value.cause)
 
 
 def test_an_operation_that_fails_fails_the_whole_though_its_error_is_caught(
@@ -293,3 +304,16 @@ def test_an_engine_in_autocommit_is_refused(orders: Engine) -> None:
     with pytest.raises(TransactionFailed, match="NoTransaction"):
         coordinator.run(order_event, key=KEY)
     assert done(orders) == {}
+
+
+def test_a_transaction_takes_four_statements_beside_its_operations(orders: Engine) -> None:
+    with statements_of(orders) as sent:
+        Coordinator(orders).run(pay, 7, amount="1", key=KEY)
+    assert [" ".join(statement.split("(")[0].split()[:3]) for statement in sent] == [
+        "INSERT INTO public.transaction_claims",
+        "update orders set",
+        "insert into ledger",
+        "SELECT pg_advisory_xact_lock",
+        "INSERT INTO outbox.event",
+        "INSERT INTO public.transaction_records",
+    ]

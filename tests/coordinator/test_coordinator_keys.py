@@ -17,6 +17,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.event import listen
 
 from coordinator import (
     BadInput,
@@ -130,6 +131,26 @@ def test_the_same_arguments_in_another_form_are_the_same_call(
     coordinator = Coordinator(orders)
     coordinator.run(pay, 7, amount="9.50", key=KEY)
     assert coordinator.run(pay, *args, key=KEY, **kwargs).replayed
+
+
+def test_arguments_that_the_function_takes_by_any_name_are_named_one_by_one(
+    orders: Engine,
+) -> None:
+    def takes_any(_tx: Transaction, **fields: object) -> None: ...
+
+    coordinator = Coordinator(orders)
+    coordinator.run(takes_any, key=KEY, colour="red", size=1)
+    with pytest.raises(KeyConflict) as conflict:
+        coordinator.run(takes_any, key=KEY, colour="red", size=2)
+    assert conflict.value.fields == ("size",)
+
+
+def test_a_mapping_in_another_order_is_the_same_argument(orders: Engine) -> None:
+    def takes(_tx: Transaction, _fields: object) -> None: ...
+
+    coordinator = Coordinator(orders)
+    coordinator.run(takes, {"a": 1, "b": 2}, key=KEY)
+    assert coordinator.run(takes, {"b": 2, "a": 1}, key=KEY).replayed
 
 
 def test_another_function_under_the_same_key_is_a_conflict(orders: Engine) -> None:
@@ -289,6 +310,23 @@ def test_events_of_one_kafka_key_are_written_in_commit_order(
     with ThreadPoolExecutor(1) as pool:
         coordinator.run(order_event, 7, key=KEY)
         assert not second[0].result().replayed
+
+
+def test_the_kafka_keys_of_a_transaction_are_locked_in_one_order_for_all(orders: Engine) -> None:
+    """Two transactions that emit for the same keys in another order would wait for each other."""
+    locked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, found: Any, *_: object) -> None:
+        if "pg_advisory_xact_lock" in statement:
+            locked.extend(next(value for value in found.values() if isinstance(value, list)))
+
+    def emits(tx: Transaction) -> None:
+        for place in reversed(range(10)):
+            tx.emit(event("a", key=f"key-{place}"))
+
+    listen(orders, "before_cursor_execute", note)
+    Coordinator(orders).run(emits, key=KEY)
+    assert locked == [f"key-{place}" for place in range(10)]
 
 
 def test_a_record_that_is_deleted_takes_its_claim_along(

@@ -42,3 +42,8 @@ def test_a_step_of_the_table_is_taken(present: str, following: str) -> None:
 def test_an_illegal_step_is_refused_with_both_names(present: str, following: str) -> None:
     with pytest.raises(ValueError, match=f"{present} to {following}"):
         advance(TransactionPhase[present], TransactionPhase[following])
+
+
+def test_a_phase_of_ones_own_may_stand_between_the_members() -> None:
+    reached = advance(TransactionPhase.NOT_STARTED, "order_paid")
+    assert advance(reached, TransactionPhase.COMMITTED) is TransactionPhase.COMMITTED
