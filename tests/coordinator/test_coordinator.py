@@ -148,7 +148,7 @@ def test_an_operation_that_ends_the_transaction_is_refused_by_its_own_name(
 def test_a_commit_on_the_drivers_connection_is_refused_by_the_database(orders: Engine) -> None:
     def smuggles(tx: Transaction) -> None:
         pay(tx, 7, amount="1")
-        tx.session.connection().connection.dbapi_connection.commit()  # type: ignore[union-attr]  # connected
+        tx.session.connection().connection.dbapi_connection.commit()  # type: ignore[union-attr]  # the session is connected
 
     with pytest.raises(TransactionFailed) as failed:
         Coordinator(orders).run(smuggles, key=KEY)
