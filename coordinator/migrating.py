@@ -30,6 +30,7 @@ _SCHEMAS = frozenset({"outbox", "inbox"})
 _PUBLIC_TABLES = frozenset(
     {
         *("incidents", "policy_evaluations", "traces", "domain_acks"),
+        *("transaction_records", "transaction_claims", "transaction_acks"),
         *("run_completions", "run_claims", VERSION_TABLE),
     }
 )

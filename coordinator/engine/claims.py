@@ -32,10 +32,10 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.orm import Session
 
+from coordinator.autocommit import refuse_autocommit
 from coordinator.engine.memory import Call
 from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, FacadeEndedTransaction, KeyConflict, WrongUse
-from coordinator.outbox.writer import refuse_autocommit
 from coordinator.outcomes import DomainAck, Outcome
 
 # As an event's payload: a record is kept, and read whole by each repeat.

@@ -25,7 +25,8 @@ from coordinator.engine.retry import RetryBudget
 from coordinator.engine.transaction import CrossDomainTransaction, Work
 from coordinator.engine.work import Transaction
 from coordinator.event import OutboxEvent
-from coordinator.outbox.writer import Outbox, lock_keys
+from coordinator.outbox.key_lock import lock_keys
+from coordinator.outbox.writer import Outbox
 from coordinator.outcomes import Outcome
 
 

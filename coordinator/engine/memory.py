@@ -12,8 +12,17 @@ from sqlalchemy.orm import Session
 from coordinator.engine.work import Transaction
 from coordinator.outcomes import DomainAck
 
-Record = TypeVar("Record")
-Record_co = TypeVar("Record_co", covariant=True)
+
+class Replayable(Protocol):
+    """What a memory keeps of a call."""
+
+    @property
+    def replayed(self) -> bool:
+        """Whether another call made it."""
+
+
+Record = TypeVar("Record", bound=Replayable)
+Record_co = TypeVar("Record_co", bound=Replayable, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)

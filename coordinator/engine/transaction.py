@@ -92,11 +92,18 @@ class CrossDomainTransaction(Generic[Record]):
             with session:
                 return self._perform(call, work, attempt, session)
         except CommitReplyLost as lost:
-            record = self._look_up(call, attempt, lost)
+            cause = lost.__cause__ or lost
+            try:
+                record = self._look_up(call, attempt, lost)
+            except BadInput:
+                # Another call, with other arguments, has the key: this attempt was rolled back.
+                self._compensate(call, attempt, cause)
+                raise
+            if record is not None and not record.replayed:
+                return record
+            acks = self._compensate(call, attempt, cause)
             if record is not None:
                 return record
-            cause = lost.__cause__ or lost
-            acks = self._compensate(call, attempt, cause)
             raise attempt.failed("the connection was lost at the commit", cause, acks) from cause
         except BaseException as error:
             acks = self._compensate(call, attempt, error)

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from coordinator.autocommit import refuse_autocommit
 from coordinator.errors import BadInput
 from coordinator.validation import check_name
 
@@ -64,8 +65,11 @@ def first_seen(
 
     Raises:
         BadInput: `consumer` breaks its rule.
+        NoTransaction: the connection is in autocommit: the event could be noted and its effect
+            lost.
     """
     check_name("consumer", consumer, BadInput)
+    refuse_autocommit(session.connection() if isinstance(session, Session) else session)
     if not event_ids:
         return set()
     # Sorted: two consumers that hold the same events in another order would wait for each other.

@@ -314,6 +314,6 @@ def test_a_transaction_takes_four_statements_beside_its_operations(orders: Engin
         "update orders set",
         "insert into ledger",
         "SELECT pg_advisory_xact_lock",
-        "INSERT INTO outbox.event",
+        "insert into outbox.event",
         "INSERT INTO public.transaction_records",
     ]

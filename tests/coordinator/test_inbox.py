@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from coordinator import BadInput, first_seen, once
+from coordinator import BadInput, NoTransaction, first_seen, once
 from coordinator.inbox.once import inbox_seen
 from tests.coordinator.database import count, statements_of
 from tests.support.wait import until
@@ -90,3 +90,14 @@ def test_two_consumers_with_the_same_events_in_another_order_do_not_deadlock(
 def test_a_bad_consumer_name_is_refused(engine: Engine, consumer: str) -> None:
     with Session(engine) as session, pytest.raises(BadInput, match="consumer"):
         once(session, uuid4(), consumer=consumer)
+
+
+def test_in_autocommit_nothing_is_noted_as_its_effect_could_be_lost(engine: Engine) -> None:
+    event_id = uuid4()
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        pytest.raises(NoTransaction),
+    ):
+        once(connection, event_id, consumer="a")
+    with engine.begin() as connection:
+        assert once(connection, event_id, consumer="a")

@@ -18,6 +18,7 @@ from coordinator import (
     RetryBudget,
     RollbackAction,
     RunCompletionTransaction,
+    RunConflict,
 )
 from coordinator.domains.tables import domain_acks, run_claims
 from relay.admin import migrate
@@ -97,6 +98,39 @@ def test_a_commit_that_did_not_happen_is_undone_and_done_again(
     assert (incident.done, incident.undone) == (2, 1)
     assert not result.replayed
     assert written(engine) == ONE_SET
+
+
+def completed_meanwhile_by_another(
+    proxy: TcpProxy, server: Any, run_status: str
+) -> Callable[[], None]:
+    """Cuts the commit off, and has another runner complete the run before it is looked up."""
+
+    def deed() -> None:
+        proxy.cut()
+        with engine_on(server.url()) as direct:
+            RunCompletionTransaction(direct).execute(**RUN | {"run_status": run_status})
+
+    return deed
+
+
+def test_a_lost_commit_that_another_caller_made_good_is_undone_and_the_others_result_returned(
+    engine: Engine, proxy: TcpProxy, server: Any, at_the_commit: AtTheCommit
+) -> None:
+    incident = CountsUndoings()
+    at_the_commit(completed_meanwhile_by_another(proxy, server, RUN["run_status"]))
+    result = RunCompletionTransaction(engine, incident=incident).execute(**RUN)
+    assert result.replayed
+    assert (incident.done, incident.undone) == (1, 1)
+
+
+def test_a_lost_commit_is_undone_when_another_caller_completed_the_run_differently(
+    engine: Engine, proxy: TcpProxy, server: Any, at_the_commit: AtTheCommit
+) -> None:
+    incident = CountsUndoings()
+    at_the_commit(completed_meanwhile_by_another(proxy, server, "cancelled"))
+    with pytest.raises(RunConflict):
+        RunCompletionTransaction(engine, incident=incident).execute(**RUN)
+    assert (incident.done, incident.undone) == (1, 1)
 
 
 def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown_and_undoes_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -12,14 +13,21 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
-from coordinator import Outbox, OutboxEvent, once
+from coordinator import (
+    Outbox,
+    OutboxEvent,
+    TraceFacade,
+    create_transaction_coordinator,
+    once,
+)
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
 from tests.support.kafka import Broker
 
 README = Path(__file__).parents[2] / "README.md"
-ROLES = ("outbox_writer", "outbox_relay", "outbox_consumer")
+ROLES = ("outbox_writer", "outbox_relay", "outbox_coordinator", "outbox_consumer")
 
 
 @pytest.fixture
@@ -28,7 +36,9 @@ def logins(database_url: str) -> Iterator[dict[str, str]]:
     block = re.search(r"```sql\n(create role.*?)```", README.read_text(), re.DOTALL)
     assert block is not None
     suffix = uuid4().hex[:8]
-    statements = re.sub(r"\b(outbox_(?:writer|relay|consumer))\b", rf"\1_{suffix}", block[1])
+    statements = re.sub(
+        r"\b(outbox_(?:writer|relay|coordinator|consumer))\b", rf"\1_{suffix}", block[1]
+    )
     users = {role: f"{role}_{suffix}" for role in ROLES}
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(statements.encode())
@@ -61,6 +71,25 @@ def test_a_writer_emits_by_sql_and_by_the_library_and_can_read_nothing(
         Outbox().add(connection, event)
     engine.dispose()
     assert status(database_url)["pending"] == 2
+
+
+def test_a_run_is_completed_by_the_role_of_a_coordinator(
+    logins: dict[str, str], database_url: str
+) -> None:
+    url = logins["outbox_coordinator"]
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+    with Session(engine) as session, session.begin():
+        TraceFacade().start(session, tenant_id="t", run_id="r", trace_id="trace")
+    coordinator = create_transaction_coordinator(engine=engine)
+    run: dict[str, Any] = {
+        "run_id": "r",
+        "tenant_id": "t",
+        "run_status": "failed",
+        "trace_id": "trace",
+    }
+    assert [coordinator.execute(**run).replayed for _ in range(2)] == [False, True]
+    engine.dispose()
+    assert status(database_url)["pending"] == 4
 
 
 def test_a_user_without_a_role_cannot_emit(logins: dict[str, str]) -> None:
