@@ -23,8 +23,10 @@ setup: $(VENV)/.ready  ## create .venv from the locked versions
 demo: $(VENV)/.ready  ## the main job on real parts, with a kill in the middle (RUNS=200 BROKER=mock|kafka)
 	$(BIN)/relay demo --runs $(RUNS) --broker $(BROKER)
 
+# Two processes, each with a PostgreSQL and a Kafka of its own: most of the time is spent waiting. A file stays whole, so
+# that what it sets up is set up once.
 test: lint  ## everything: linters, types, house rules, all tests on real services
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.ready  ## the tests that need no service
 	$(BIN)/python -m pytest tests/core tests/style tests/model
