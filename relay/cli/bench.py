@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
 
 import click
 
+from relay.cli.options import BrokerKind, broker_option
 from relay.errors import RelayError
 
 __all__ = ["bench"]
@@ -19,15 +19,9 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--events", type=click.IntRange(1), default=500_000, show_default=True)
-@click.option(
-    "--broker",
-    type=click.Choice(["mock", "kafka"]),
-    default="mock",
-    show_default=True,
-    help="librdkafka's mock cluster, or an Apache Kafka (needs Java and Maven).",
-)
+@broker_option
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, last.")
-def drain(events: int, broker: Literal["mock", "kafka"], as_json: bool) -> None:
+def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Publish a backlog of 500-byte events; compare with SKIP LOCKED and with a bare produce().
 
     Uses the services of RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (a

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Literal
 
 import click
 
+from relay.cli.options import BrokerKind, broker_option
 from relay.errors import RelayError
 
 __all__ = ["demo"]
@@ -15,15 +15,9 @@ __all__ = ["demo"]
 
 @click.command()
 @click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True)
-@click.option(
-    "--broker",
-    type=click.Choice(["mock", "kafka"]),
-    default="mock",
-    show_default=True,
-    help="librdkafka's mock cluster, or an Apache Kafka (needs Java and Maven).",
-)
+@broker_option
 @click.option("--json", "as_json", is_flag=True, help="The proof as one JSON object, last of all.")
-def demo(runs: int, broker: Literal["mock", "kafka"], as_json: bool) -> None:
+def demo(runs: int, broker: BrokerKind, as_json: bool) -> None:
     """Complete runs, publish their events, kill the leading relay half way, and prove the outcome.
 
     Uses the services of RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set,

@@ -68,11 +68,15 @@ class Elector:
                 self._lease = None
         self._wake.set()
 
-    def stop(self) -> None:
-        """Give the lease back, so that a standby need not wait for its expiry."""
+    def stop(self) -> bool:
+        """Give the lease back, so that a standby need not wait for its expiry.
+
+        False if a request hangs: its connection is still in use then.
+        """
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout=REQUEST_TIMEOUT_S)
+        return not self._thread.is_alive()
 
     def attempt(self) -> None:
         """Ask for the lease, or for its renewal, once."""

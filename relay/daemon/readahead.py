@@ -37,5 +37,8 @@ class ReadAhead:
         return rows
 
     def close(self) -> None:
-        """Forget what waits."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Forget what waits, and wait for what is being read.
+
+        The source's connection is closed next, and must not be freed under a thread that is in it.
+        """
+        self._thread.shutdown(wait=True, cancel_futures=True)

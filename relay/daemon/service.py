@@ -78,8 +78,8 @@ class Service:
                     log.info("drained")
                     return
         finally:
-            self._elector.stop()
-            self._leases.close()
+            if self._elector.stop():
+                self._leases.close()
             log.info("stopped", owner=self._owner)
 
     def _database_ready(self) -> bool:

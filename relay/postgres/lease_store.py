@@ -36,10 +36,7 @@ class PostgresLeaseStore:
         self._run("lease_release", {"owner": owner})
 
     def close(self) -> None:
-        """Give the connection back.
-
-        Safe to call from another thread, a request on it then fails.
-        """
+        """Give the connection back; not while a request is under way on it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
