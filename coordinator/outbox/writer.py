@@ -7,7 +7,8 @@ flavours of SQLAlchemy run the synchronous one (`run_sync`), so there is no twin
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
 
     AsyncTarget: TypeAlias = AsyncSession | AsyncConnection | psycopg.AsyncConnection[Any]
 
-Target: TypeAlias = Session | Connection | psycopg.Connection[Any]
+
+class DjangoConnection(Protocol):
+    """What is used of `django.db.connection`, which is not imported."""
+
+    connection: Any
+    in_atomic_block: bool
+    wrap_database_errors: AbstractContextManager[None]
+
+    def ensure_connection(self) -> None:
+        """Open it, where no query has done so."""
+
+
+Target: TypeAlias = Session | Connection | psycopg.Connection[Any] | DjangoConnection
 
 # For SQLAlchemy on another driver than psycopg: each has its own way to send many rows.
 _INSERT = insert(outbox_event).values(headers=cast(bindparam("headers", type_=Text), JSONB))
@@ -69,17 +82,17 @@ class Outbox:
         On another driver than psycopg they go as SQLAlchemy sends many rows there.
 
         Args:
-            session: a Session or Connection of SQLAlchemy, or a connection of psycopg; the caller
-                commits. Of an AsyncSession, AsyncConnection or psycopg.AsyncConnection the result
-                is to be awaited.
+            session: a Session or Connection of SQLAlchemy, a connection of psycopg, or Django's
+                connection; the caller commits. Of an AsyncSession, AsyncConnection or
+                psycopg.AsyncConnection the result is to be awaited.
             events: in the order in which they shall appear; none is allowed.
 
         Raises:
             NoTransaction: the connection is in autocommit, or the session is one that has to be
                 begun: an event could exist without its cause.
             WrongUse: `session` is none of these.
-            psycopg.Error, sqlalchemy.exc.DBAPIError: the database refused; the transaction is to be
-                rolled back.
+            psycopg.Error, sqlalchemy.exc.DBAPIError, django.db.Error: the database refused; the
+                transaction is to be rolled back.
         """
         rows = rows_of(events, trace_context.current())
         if isinstance(session, Session | Connection):
@@ -90,12 +103,10 @@ class Outbox:
             return _write_by_async_psycopg(session, rows)
         elif hasattr(session, "run_sync"):
             return session.run_sync(_write, rows)
+        elif hasattr(session, "in_atomic_block"):
+            _write_by_django(session, rows)
         else:
-            raise WrongUse(
-                f"cannot write events on a {type(session).__name__}: hand in a Session, "
-                "Connection, AsyncSession or AsyncConnection of SQLAlchemy, or a connection of "
-                "psycopg"
-            )
+            raise _cannot_write_on(session)
         return None
 
 
@@ -126,12 +137,31 @@ def _write_by_psycopg(connection: psycopg.Connection[Any], rows: Sequence[Row]) 
             cursor.execute(*_psycopg_insertion(connection, rows))
 
 
+def _write_by_django(django: DjangoConnection, rows: Sequence[Row]) -> None:
+    # Naive: let users hand in `connection.connection`. That is None until the first query, and what
+    # it raises is not what their code catches.
+    django.ensure_connection()
+    if not isinstance(django.connection, psycopg.Connection):
+        raise _cannot_write_on(django.connection)
+    with django.wrap_database_errors:
+        _write_by_psycopg(django.connection, rows)
+
+
 async def _write_by_async_psycopg(
     connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]
 ) -> None:
     if rows:
         async with psycopg.AsyncCursor(connection) as cursor:
             await cursor.execute(*_psycopg_insertion(connection, rows))
+
+
+def _cannot_write_on(target: object) -> WrongUse:
+    kind = f"{type(target).__module__}.{type(target).__qualname__}".removeprefix("builtins.")
+    return WrongUse(
+        f"cannot write events on a {kind}: hand in a Session, Connection, AsyncSession or "
+        "AsyncConnection of SQLAlchemy, a connection of psycopg, or Django's `connection` on "
+        "psycopg 3"
+    )
 
 
 def _psycopg_insertion(
