@@ -1,18 +1,15 @@
-"""The README's chapter on transactions of one's own, executed as it stands."""
+"""The README's chapters on the coordinator, executed as they stand."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-import coordinator
+from tests.coordinator.database import written
 from tests.coordinator.orders import done, statuses
+from tests.docs.readme import examples, run
 
-README = Path(coordinator.__file__).parents[1] / "README.md"
+OWN = "Any other transaction"
 
 
 class Cards:
@@ -29,26 +26,22 @@ class Cards:
         raise AssertionError(f"{charge_id} is refunded without need")
 
 
-def examples(chapter: str) -> list[str]:
-    text_of_chapter = README.read_text(encoding="utf-8").partition(f"### {chapter}\n")[2]
-    return re.findall(r"```python\n(.*?)```", re.split(r"\n##+ ", text_of_chapter)[0], re.DOTALL)
-
-
 def test_the_examples_of_any_other_transaction_run_and_may_be_run_again(orders: Engine) -> None:
     cards = Cards()
+    first, second = examples(OWN)
     for replayed in (False, True):
-        names: dict[str, Any] = {
-            "engine": orders,
-            "cards": cards,
-            "text": text,
-            "Session": Session,
-        }
-        run, join = examples("Any other transaction")
-        exec(run, names)
+        names = run(OWN, first, engine=orders, cards=cards, text=text, Session=Session)
         assert names["outcome"].value == {"paid": "9.50"}
         assert names["outcome"].replayed is replayed
-        exec(join, names)
+        names = run(OWN, second, **names)
         assert names["tx"].replayed is replayed
     assert cards.charged == ["9.50"]
     assert statuses(orders) == {7: "shipped"}
     assert done(orders) == {"transaction_claims": 2, "transaction_records": 2, "event": 2}
+
+
+def test_the_example_of_a_run_completes_it(engine: Engine) -> None:
+    (source,) = examples("The completion of a run")
+    result = run("The completion of a run", source, engine=engine, Session=Session)["result"]
+    assert result.is_complete
+    assert written(engine)["event"] == 4
