@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from coordinator.domains.governance import GovernanceFacade as GovernanceFacade
     from coordinator.domains.incident import IncidentFacade as IncidentFacade
     from coordinator.domains.trace import TraceFacade as TraceFacade
+    from coordinator.engine.async_coordinator import AsyncCoordinator as AsyncCoordinator
+    from coordinator.engine.async_work import AsyncTransaction as AsyncTransaction
     from coordinator.engine.coordinator import Coordinator as Coordinator
     from coordinator.engine.operation import RollbackAction as RollbackAction
     from coordinator.engine.retry import RetryBudget as RetryBudget
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from coordinator.errors import InvalidEvent as InvalidEvent
     from coordinator.errors import InvalidRun as InvalidRun
     from coordinator.errors import KeyConflict as KeyConflict
+    from coordinator.errors import MissingExtra as MissingExtra
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
     from coordinator.errors import RunConflict as RunConflict
@@ -52,6 +55,8 @@ _HOMES = {
     "coordinator.domains.governance": ("GovernanceFacade",),
     "coordinator.domains.incident": ("IncidentFacade",),
     "coordinator.domains.trace": ("TraceFacade",),
+    "coordinator.engine.async_coordinator": ("AsyncCoordinator",),
+    "coordinator.engine.async_work": ("AsyncTransaction",),
     "coordinator.engine.coordinator": ("Coordinator",),
     "coordinator.engine.operation": ("RollbackAction",),
     "coordinator.engine.retry": ("RetryBudget",),
@@ -64,6 +69,7 @@ _HOMES = {
         "InvalidEvent",
         "InvalidRun",
         "KeyConflict",
+        "MissingExtra",
         "NoTransaction",
         "NotConfigured",
         "RunConflict",

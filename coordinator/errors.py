@@ -10,6 +10,7 @@ CoordinatorError
 |   +-- NoTransaction             an event without a transaction that holds it to its cause
 |   +-- FacadeEndedTransaction    a domain committed, rolled back, or opened a connection
 |   +-- NotConfigured             no engine was given, and the environment names none
++-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
     +-- CommitOutcomeUnknown      the network's: make the same call again with the same arguments,
@@ -87,6 +88,13 @@ class NoTransaction(WrongUse):
 
 class NotConfigured(WrongUse):
     """No engine was given, and the environment names none."""
+
+
+class MissingExtra(CoordinatorError, ImportError):
+    """A library is not installed that only this part needs."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(f"{part} needs more: pip install 'outbox-relay[{extra}]'")
 
 
 class FacadeEndedTransaction(WrongUse):

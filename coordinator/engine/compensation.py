@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from coordinator.engine.awaiting import settled
 from coordinator.engine.operation import RollbackAction
 from coordinator.outcomes import DomainAck
 
@@ -43,7 +44,7 @@ def compensate(
 
 def _run(action: RollbackAction, cause: BaseException) -> DomainAck:
     try:
-        action.action()
+        settled(action.action())
     except Exception as error:  # noqa: BLE001 - its failure is what the ack reports
         return DomainAck(
             action.domain,

@@ -22,7 +22,8 @@ class RollbackAction:
     Attributes:
         domain: whose action it is.
         name: what it undoes; stands in the DomainAck.
-        action: called at most once, after the rollback, without a session.
+        action: called at most once, after the rollback, without a session; in an AsyncCoordinator
+            it may be a coroutine function.
     """
 
     domain: str

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import tenacity
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from coordinator.engine.awaiting import pause
 
 Answer = TypeVar("Answer")
 
@@ -46,6 +48,7 @@ class RetryBudget:
             stop=tenacity.stop_after_attempt(self.attempts_max)
             | tenacity.stop_before_delay(self.total_s),
             wait=tenacity.wait_random_exponential(self.wait_first_s, max=self.wait_max_s),
+            sleep=pause,
             reraise=True,
         )
         return retrying(work)
@@ -66,8 +69,9 @@ def is_connection_loss(error: BaseException) -> bool:
         return False
     state = _sqlstate(error)
     if state is None:
-        # libpq's own errors have no SQLSTATE: refused, reset, closed by the peer.
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        # libpq's own errors have no SQLSTATE: refused, reset, closed by the peer. Nor has an
+        # InterfaceError, and asyncpg's is often the caller's fault: an argument of a wrong type.
+        return error.connection_invalidated or isinstance(error, OperationalError)
     return state in _SERVER_AWAY or state.startswith(_CONNECTION_EXCEPTION_CLASS)
 
 

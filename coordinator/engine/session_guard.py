@@ -1,7 +1,8 @@
 """The session that a domain gets: it works like any other, but only the coordinator ends it.
 
 Naive: hand out a plain session and trust its users. One that commits makes two transactions of
-"one", and what fails afterwards is half written. So, while a domain's code runs in this thread:
+"one", and what fails afterwards is half written. So, while a domain's code runs in this thread or
+task:
 
 - commit, rollback, close and the like of its session are refused before they act;
 - so are a commit of the Connection below it, SQL text that ends a transaction, and the checkout of
@@ -40,11 +41,14 @@ _ENDS_TRANSACTION = re.compile(
 @dataclass(slots=True)
 class _Running:
     operation: str
+    within: _Running | None
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
+    is_over: bool = False
 
 
 # A context variable, not an attribute of the session: a second session or connection that is used
-# by the same code must be recognised too, and other threads must not.
+# by the same code must be recognised too, and other threads must not. A task that the code starts
+# has a copy, and may outlive it: so the value itself knows when it is over.
 _running: ContextVar[_Running | None] = ContextVar("running domain operation", default=None)
 
 
@@ -55,12 +59,13 @@ def guarded(session: Session, operation: str) -> Iterator[None]:
     Raises:
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
     """
-    running = _Running(operation)
+    running = _Running(operation, within=_running.get())
     token = _running.set(running)
     try:
         yield
     finally:
         _running.reset(token)
+        running.is_over = True
         if running.offences:
             # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
             # it for ended: the pool would hand half of this one to the next.
@@ -119,8 +124,15 @@ class GuardedSession(Session):
         return super().begin(nested)
 
 
-def _refuse(deed: str) -> None:
+def _present() -> _Running | None:
     running = _running.get()
+    while running is not None and running.is_over:
+        running = running.within
+    return running
+
+
+def _refuse(deed: str) -> None:
+    running = _present()
     if running is not None:
         _offend(running, deed)
 
@@ -136,7 +148,7 @@ def _on_commit(_connection: Connection) -> None:
 
 
 def _on_rollback(_connection: Connection) -> None:
-    running = _running.get()
+    running = _present()
     if running is not None:
         running.offences.append(FacadeEndedTransaction(running.operation, "connection.rollback()"))
 
@@ -144,7 +156,7 @@ def _on_rollback(_connection: Connection) -> None:
 def _on_execute(
     _connection: Connection, _cursor: Any, statement: str, *_parameters_context_many: Any
 ) -> None:
-    if _running.get() is not None and (found := _ENDS_TRANSACTION.match(statement)):
+    if _present() is not None and (found := _ENDS_TRANSACTION.match(statement)):
         _refuse(f"the statement {found.group().strip().upper()}")
 
 

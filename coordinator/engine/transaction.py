@@ -14,6 +14,7 @@ the record
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
@@ -21,11 +22,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.compensation import compensate
 from coordinator.engine.memory import Call, Memory, Record
 from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction
 from coordinator.engine.retry import RetryBudget, is_transient
-from coordinator.engine.session_guard import GuardedSession, guarded, watch
+from coordinator.engine.session_guard import guarded, watch
+from coordinator.engine.sessions import new_session, opened
 from coordinator.engine.unknown_commit import CommitReplyLost, commit, look_up
 from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, CommitOutcomeUnknown, TransactionFailed
@@ -85,11 +88,11 @@ class CrossDomainTransaction(Generic[Record]):
         return self._budget.spend(lambda: self._attempt(call, work), again=_may_succeed_later)
 
     def _attempt(self, call: Call, work: Work) -> Record:
-        session = self._new_session()
+        session = new_session(self._engine)
         attempt = _Attempt(Transaction(session, call.key))
         session.info[ROLLBACK_ACTIONS] = attempt.rollback_actions
         try:
-            with session:
+            with opened(session):
                 return self._perform(call, work, attempt, session)
         except CommitReplyLost as lost:
             cause = lost.__cause__ or lost
@@ -147,16 +150,17 @@ class CrossDomainTransaction(Generic[Record]):
 
     def _compensate(self, call: Call, attempt: _Attempt, cause: BaseException) -> list[DomainAck]:
         def acknowledge(ack: DomainAck) -> None:
-            with self._new_session() as session, session.begin():
+            with self._new_session() as session:
                 self._memory.acknowledge(session, call, ack)
+                session.commit()
 
         def write_ack(ack: DomainAck) -> None:
             self._budget.spend(lambda: acknowledge(ack), again=is_transient)
 
-        return compensate(attempt.rollback_actions, cause, write_ack)
+        return to_its_end(lambda: compensate(attempt.rollback_actions, cause, write_ack))
 
-    def _new_session(self) -> Session:
-        return GuardedSession(self._engine, expire_on_commit=False)
+    def _new_session(self) -> AbstractContextManager[Session]:
+        return opened(new_session(self._engine))
 
 
 @dataclass(slots=True)

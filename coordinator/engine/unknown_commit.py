@@ -9,11 +9,13 @@ where the old transaction is still open in the server, the claim waits for its e
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.memory import Record
 from coordinator.engine.retry import RetryBudget, is_connection_loss
 
@@ -27,7 +29,7 @@ class CommitReplyLost(Exception):
 
 def look_up(
     claim: Callable[[Session], Record | None],
-    new_session: Callable[[], Session],
+    new_session: Callable[[], AbstractContextManager[Session]],
     budget: RetryBudget,
 ) -> Record | None:
     """Return what the lost commit recorded, or None: then it is known to be rolled back.
@@ -57,7 +59,7 @@ def commit(session: Session) -> None:
         sqlalchemy.exc.DBAPIError: the server refused; it did not happen.
     """
     try:
-        session.commit()
+        to_its_end(session.commit)
     except DBAPIError as error:
         # 57P01 is a loss too: a server that stops while it waits for a synchronous standby has
         # committed already.

@@ -156,10 +156,16 @@ class Transaction:
         """Called by the engine before the end.
 
         Raises:
-            BaseException: that of the first operation that failed, caught or not.
-            WrongUse: this is a repeat, and nobody asked.
+            Exception: that of the first operation that failed, caught or not.
+            WrongUse: this is a repeat, and nobody asked; or an operation was interrupted.
         """
         if self._failure is not None:
+            if not isinstance(self._failure, Exception):
+                # Such as a cancellation by a timeout inside the function: the caller's task has
+                # not been cancelled.
+                raise WrongUse("an operation was interrupted, and that was caught") from (
+                    self._failure
+                )
             raise self._failure
         if self._replayed and not self._replay_is_known:
             raise WrongUse(
