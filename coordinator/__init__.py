@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from coordinator.outcomes import Outcome as Outcome
     from coordinator.outcomes import TransactionResult as TransactionResult
     from coordinator.phases import TransactionPhase as TransactionPhase
+    from coordinator.runs.async_completion import (
+        AsyncRunCompletionTransaction as AsyncRunCompletionTransaction,
+    )
     from coordinator.runs.completion import RunCompletionTransaction as RunCompletionTransaction
     from coordinator.runs.factory import (
         create_transaction_coordinator as create_transaction_coordinator,
@@ -82,6 +85,7 @@ _HOMES = {
     "coordinator.outbox.writer": ("Outbox",),
     "coordinator.outcomes": ("DomainAck", "DomainResult", "Outcome", "TransactionResult"),
     "coordinator.phases": ("TransactionPhase",),
+    "coordinator.runs.async_completion": ("AsyncRunCompletionTransaction",),
     "coordinator.runs.completion": ("RunCompletionTransaction",),
     "coordinator.runs.factory": (
         "create_transaction_coordinator",

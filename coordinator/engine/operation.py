@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from coordinator.errors import WrongUse
+
+if TYPE_CHECKING:
+    # Not at run time: it needs an extra.
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 # Where a session of the engine keeps the actions of its attempt.
 ROLLBACK_ACTIONS = "coordinator.rollback_actions"
@@ -30,7 +35,7 @@ class RollbackAction:
     name: str
     action: Callable[[], object]
 
-    def register(self, session: Session) -> None:
+    def register(self, session: Session | AsyncSession) -> None:
         """Have this action run if the transaction of `session` is rolled back.
 
         Raises:

@@ -53,8 +53,8 @@ def start_trace(engine: Engine, tenant_id: str, run_id: str) -> str:
 
 
 @contextmanager
-def statements_of(engine: Engine) -> Iterator[list[str]]:
-    """The statements that are sent within the block."""
+def statements_of(engine: Engine | type[Engine]) -> Iterator[list[str]]:
+    """The statements that are sent within the block, by `engine` or by all engines."""
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -21,7 +21,6 @@ from sqlalchemy.event import listen
 
 from coordinator import (
     BadInput,
-    Coordinator,
     KeyConflict,
     OutboxEvent,
     Outcome,
@@ -32,6 +31,7 @@ from coordinator.idempotency import derived_event_id
 from coordinator.outbox.table import outbox_event
 from tests.coordinator.database import count, statements_of
 from tests.coordinator.orders import DONE_ONCE, KEY, done, order_event, pay
+from tests.coordinator.shells import Shell
 from tests.coordinator.test_repeat import waiting_for_a_lock
 from tests.support.wait import until
 
@@ -41,7 +41,7 @@ from dataclasses import asdict
 from sqlalchemy import create_engine
 from coordinator import Coordinator
 from tests.coordinator.orders import KEY, pay
-outcome = Coordinator(create_engine(os.environ["URL"])).run(pay, 7, amount="9.50", key=KEY)
+outcome = shell(create_engine(os.environ["URL"])).run(pay, 7, amount="9.50", key=KEY)
 print(json.dumps([outcome.replayed, outcome.value, [str(id_) for id_ in outcome.event_ids]]))
 """
 
@@ -50,25 +50,25 @@ def event(type_: str, key: str = "k") -> OutboxEvent:
     return OutboxEvent(topic="t", key=key, type=type_, payload=b"")
 
 
-def test_a_repeat_returns_the_first_outcome_and_says_so(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_a_repeat_returns_the_first_outcome_and_says_so(orders: Engine, shell: Shell) -> None:
+    coordinator = shell(orders)
     first = coordinator.run(pay, 7, amount="9.50", key=KEY)
     second = coordinator.run(pay, 7, amount="9.50", key=KEY)
     assert second.replayed
     assert replace(second, replayed=False) == first
 
 
-def test_a_repeat_writes_nothing(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_a_repeat_writes_nothing(orders: Engine, shell: Shell) -> None:
+    coordinator = shell(orders)
     coordinator.run(pay, 7, amount="9.50", key=KEY)
-    with statements_of(orders) as sent:
+    with statements_of(Engine) as sent:
         coordinator.run(pay, 7, amount="9.50", key=KEY)
     assert done(orders) == DONE_ONCE
     assert len(sent) == 2
 
 
-def test_a_repeat_by_another_process_gets_the_first_outcome(orders: Engine) -> None:
-    first = Coordinator(orders).run(pay, 7, amount="9.50", key=KEY)
+def test_a_repeat_by_another_process_gets_the_first_outcome(orders: Engine, shell: Shell) -> None:
+    first = shell(orders).run(pay, 7, amount="9.50", key=KEY)
     said = subprocess.run(
         [sys.executable, "-c", ANOTHER_PROCESS],
         env=os.environ | {"URL": orders.url.render_as_string(hide_password=False)},
@@ -80,13 +80,15 @@ def test_a_repeat_by_another_process_gets_the_first_outcome(orders: Engine) -> N
     assert done(orders) == DONE_ONCE
 
 
-def test_names_and_texts_of_a_value_come_back_in_their_order_and_exactly(orders: Engine) -> None:
+def test_names_and_texts_of_a_value_come_back_in_their_order_and_exactly(
+    orders: Engine, shell: Shell
+) -> None:
     value = {"b": 1.0, "a": [10**30, "nul \0, surrogate \ud800"], "": None}
 
     def returns(_: Transaction) -> object:
         return value
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(returns, key=KEY)
     repeated = coordinator.run(returns, key=KEY).value
     assert json.dumps(repeated) == json.dumps(value)
@@ -103,9 +105,9 @@ def test_names_and_texts_of_a_value_come_back_in_their_order_and_exactly(orders:
     ],
 )
 def test_other_arguments_are_a_conflict_that_names_them(
-    orders: Engine, args: tuple[Any], kwargs: dict[str, Any], fields: tuple[str, ...]
+    orders: Engine, shell: Shell, args: tuple[Any], kwargs: dict[str, Any], fields: tuple[str, ...]
 ) -> None:
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(pay, 7, amount="9.50", key=KEY)
     with pytest.raises(KeyConflict) as conflict:
         coordinator.run(pay, *args, key=KEY, **kwargs)
@@ -113,8 +115,10 @@ def test_other_arguments_are_a_conflict_that_names_them(
     assert done(orders) == DONE_ONCE
 
 
-def test_an_argument_that_was_given_and_is_not_any_more_is_a_conflict(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_an_argument_that_was_given_and_is_not_any_more_is_a_conflict(
+    orders: Engine, shell: Shell
+) -> None:
+    coordinator = shell(orders)
     coordinator.run(pay, 7, amount="9.50", note="x", key=KEY)
     with pytest.raises(KeyConflict, match="note"):
         coordinator.run(pay, 7, amount="9.50", key=KEY)
@@ -126,48 +130,49 @@ def test_an_argument_that_was_given_and_is_not_any_more_is_a_conflict(orders: En
     ids=["by name", "its default"],
 )
 def test_the_same_arguments_in_another_form_are_the_same_call(
-    orders: Engine, args: tuple[Any], kwargs: dict[str, Any]
+    orders: Engine, shell: Shell, args: tuple[Any], kwargs: dict[str, Any]
 ) -> None:
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(pay, 7, amount="9.50", key=KEY)
     assert coordinator.run(pay, *args, key=KEY, **kwargs).replayed
 
 
 def test_arguments_that_the_function_takes_by_any_name_are_named_one_by_one(
     orders: Engine,
+    shell: Shell,
 ) -> None:
     def takes_any(_tx: Transaction, **fields: object) -> None: ...
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(takes_any, key=KEY, colour="red", size=1)
     with pytest.raises(KeyConflict) as conflict:
         coordinator.run(takes_any, key=KEY, colour="red", size=2)
     assert conflict.value.fields == ("size",)
 
 
-def test_a_mapping_in_another_order_is_the_same_argument(orders: Engine) -> None:
+def test_a_mapping_in_another_order_is_the_same_argument(orders: Engine, shell: Shell) -> None:
     def takes(_tx: Transaction, _fields: object) -> None: ...
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(takes, {"a": 1, "b": 2}, key=KEY)
     assert coordinator.run(takes, {"b": 2, "a": 1}, key=KEY).replayed
 
 
-def test_another_function_under_the_same_key_is_a_conflict(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_another_function_under_the_same_key_is_a_conflict(orders: Engine, shell: Shell) -> None:
+    coordinator = shell(orders)
     coordinator.run(pay, 7, amount="9.50", key=KEY)
     with pytest.raises(KeyConflict, match="function"):
         coordinator.run(order_event, 7, key=KEY)
 
 
-def test_another_key_is_another_transaction(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_another_key_is_another_transaction(orders: Engine, shell: Shell) -> None:
+    coordinator = shell(orders)
     coordinator.run(order_event, key=("a", "b,c"))
     assert not coordinator.run(order_event, key=("a,b", "c")).replayed
 
 
-def test_a_number_or_uuid_in_a_key_is_its_text(orders: Engine) -> None:
-    coordinator = Coordinator(orders)
+def test_a_number_or_uuid_in_a_key_is_its_text(orders: Engine, shell: Shell) -> None:
+    coordinator = shell(orders)
     coordinator.run(order_event, key=("a", 7, UUID(int=1)))
     assert coordinator.run(order_event, key=("a", "7", str(UUID(int=1)))).replayed
 
@@ -191,11 +196,13 @@ class Item:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_argument_of_this_type_is_compared(orders: Engine, value: Any, other: Any) -> None:
+def test_an_argument_of_this_type_is_compared(
+    orders: Engine, shell: Shell, value: Any, other: Any
+) -> None:
     def takes(_tx: Transaction, thing: object) -> None:
         assert thing is value
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(takes, value, key=KEY)
     assert coordinator.run(takes, value, key=KEY).replayed
     with pytest.raises(KeyConflict, match="thing"):
@@ -204,19 +211,21 @@ def test_an_argument_of_this_type_is_compared(orders: Engine, value: Any, other:
 
 @pytest.mark.parametrize("value", [object(), float("nan"), {1}])
 def test_an_argument_that_cannot_be_compared_is_refused_with_its_name(
-    orders: Engine, value: object
+    orders: Engine, shell: Shell, value: object
 ) -> None:
     with pytest.raises(BadInput, match="amount: must be JSON values"):
-        Coordinator(orders).run(pay, 7, amount=value, key=KEY)
+        shell(orders).run(pay, 7, amount=value, key=KEY)
     assert done(orders) == {}
 
 
-def test_an_event_without_an_id_gets_one_of_key_type_and_ordinal(orders: Engine) -> None:
+def test_an_event_without_an_id_gets_one_of_key_type_and_ordinal(
+    orders: Engine, shell: Shell
+) -> None:
     def emits(tx: Transaction) -> None:
         for type_ in ("a", "b", "a"):
             tx.emit(event(type_))
 
-    ids = Coordinator(orders).run(emits, key=("acme", 7)).event_ids
+    ids = shell(orders).run(emits, key=("acme", 7)).event_ids
     assert ids == (
         derived_event_id(("acme", "7"), "a", 0),
         derived_event_id(("acme", "7"), "b", 0),
@@ -233,13 +242,15 @@ def test_the_derived_id_is_the_same_in_every_release() -> None:
     )
 
 
-def test_an_event_keeps_an_id_of_its_own(orders: Engine) -> None:
+def test_an_event_keeps_an_id_of_its_own(orders: Engine, shell: Shell) -> None:
     own = UUID(int=5)
-    outcome = Coordinator(orders).run(lambda tx: str(tx.emit(replace(event("a"), id=own))), key=KEY)
+    outcome = shell(orders).run(lambda tx: str(tx.emit(replace(event("a"), id=own))), key=KEY)
     assert outcome.event_ids == (own,)
 
 
-def test_a_key_that_failed_can_be_done_later_under_the_same_event_ids(orders: Engine) -> None:
+def test_a_key_that_failed_can_be_done_later_under_the_same_event_ids(
+    orders: Engine, shell: Shell
+) -> None:
     ids: list[UUID] = []
 
     def fails_once(tx: Transaction) -> None:
@@ -247,7 +258,7 @@ def test_a_key_that_failed_can_be_done_later_under_the_same_event_ids(orders: En
         if len(ids) == 1:
             raise OSError
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     with pytest.raises(TransactionFailed):
         coordinator.run(fails_once, key=KEY)
     assert not coordinator.run(fails_once, key=KEY).replayed
@@ -255,7 +266,9 @@ def test_a_key_that_failed_can_be_done_later_under_the_same_event_ids(orders: En
     assert count(orders, outbox_event) == 1
 
 
-def test_two_callers_at_once_do_it_once_and_both_get_the_outcome(orders: Engine) -> None:
+def test_two_callers_at_once_do_it_once_and_both_get_the_outcome(
+    orders: Engine, shell: Shell
+) -> None:
     started, may_go_on = Event(), Event()
 
     def waits(tx: Transaction) -> str:
@@ -264,7 +277,7 @@ def test_two_callers_at_once_do_it_once_and_both_get_the_outcome(orders: Engine)
         tx.emit(event("a"))
         return "done"
 
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(coordinator.run, waits, key=KEY)
         assert started.wait(30)
@@ -279,9 +292,9 @@ def test_two_callers_at_once_do_it_once_and_both_get_the_outcome(orders: Engine)
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_many_callers_of_one_key_do_it_once_under_every_isolation(
-    orders: Engine, isolation: Any
+    orders: Engine, shell: Shell, isolation: Any
 ) -> None:
-    coordinator = Coordinator(orders.execution_options(isolation_level=isolation))
+    coordinator = shell(orders.execution_options(isolation_level=isolation))
     together = Barrier(8)
 
     def call() -> Outcome:
@@ -296,10 +309,10 @@ def test_many_callers_of_one_key_do_it_once_under_every_isolation(
 
 
 def test_events_of_one_kafka_key_are_written_in_commit_order(
-    orders: Engine, armed_failpoints: Any
+    orders: Engine, shell: Shell, armed_failpoints: Any
 ) -> None:
     """P4: the second writer of the key waits for the first one's commit, and not only its row."""
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     second: list[Any] = []
 
     def start_the_second() -> None:
@@ -312,7 +325,9 @@ def test_events_of_one_kafka_key_are_written_in_commit_order(
         assert not second[0].result().replayed
 
 
-def test_the_kafka_keys_of_a_transaction_are_locked_in_one_order_for_all(orders: Engine) -> None:
+def test_the_kafka_keys_of_a_transaction_are_locked_in_one_order_for_all(
+    orders: Engine, shell: Shell
+) -> None:
     """Two transactions that emit for the same keys in another order would wait for each other."""
     locked: list[str] = []
 
@@ -324,15 +339,15 @@ def test_the_kafka_keys_of_a_transaction_are_locked_in_one_order_for_all(orders:
         for place in reversed(range(10)):
             tx.emit(event("a", key=f"key-{place}"))
 
-    listen(orders, "before_cursor_execute", note)
-    Coordinator(orders).run(emits, key=KEY)
+    listen(shell.engine(orders), "before_cursor_execute", note)
+    shell(orders).run(emits, key=KEY)
     assert locked == [f"key-{place}" for place in range(10)]
 
 
 def test_a_record_that_is_deleted_takes_its_claim_along(
-    orders: Engine, delete_records: Callable[[], None]
+    orders: Engine, shell: Shell, delete_records: Callable[[], None]
 ) -> None:
-    coordinator = Coordinator(orders)
+    coordinator = shell(orders)
     coordinator.run(order_event, key=KEY)
     delete_records()
     assert done(orders) == {"event": 1}

@@ -12,7 +12,6 @@ from sqlalchemy import Engine, text
 
 from coordinator import (
     CommitOutcomeUnknown,
-    Coordinator,
     DomainResult,
     RetryBudget,
     Transaction,
@@ -21,6 +20,7 @@ from coordinator import (
 from relay.admin import migrate
 from tests.coordinator.database import engine_on
 from tests.coordinator.orders import DONE_ONCE, KEY, done, make_orders, pay
+from tests.coordinator.shells import Shell
 from tests.support.proxy import TcpProxy
 from tests.support.wait import until
 
@@ -40,7 +40,7 @@ class Pays:
         pay(tx, 7, amount="1")
 
 
-def test_a_serialisation_failure_is_tried_again(orders: Engine) -> None:
+def test_a_serialisation_failure_is_tried_again(orders: Engine, shell: Shell) -> None:
     def overtaken(tx: Transaction, attempt: int) -> None:
         tx.session.execute(text("select * from orders"))
         if attempt == 1:
@@ -53,12 +53,12 @@ def test_a_serialisation_failure_is_tried_again(orders: Engine) -> None:
 
     function = Pays(overtaken)
     repeatable = orders.execution_options(isolation_level="REPEATABLE READ")
-    outcome = Coordinator(repeatable).run(function, key=KEY)
+    outcome = shell(repeatable).run(function, key=KEY)
     assert (function.attempts, outcome.replayed) == (2, False)
     assert done(orders) == DONE_ONCE
 
 
-def test_a_deadlock_is_tried_again(orders: Engine) -> None:
+def test_a_deadlock_is_tried_again(orders: Engine, shell: Shell) -> None:
     others: list[Any] = []
 
     def meets(tx: Transaction, attempt: int) -> None:
@@ -81,24 +81,26 @@ def test_a_deadlock_is_tried_again(orders: Engine) -> None:
 
     function = Pays(meets)
     with ThreadPoolExecutor(1) as pool:
-        Coordinator(orders).run(function, key=KEY)
+        shell(orders).run(function, key=KEY)
         others[0].result()
     assert function.attempts == 2
     assert done(orders) == DONE_ONCE
 
 
-def test_a_connection_that_is_lost_before_the_commit_is_replaced(orders: Engine) -> None:
+def test_a_connection_that_is_lost_before_the_commit_is_replaced(
+    orders: Engine, shell: Shell
+) -> None:
     def loses(tx: Transaction, attempt: int) -> None:
         if attempt == 1:
             tx.session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
 
     function = Pays(loses)
-    Coordinator(orders).run(function, key=KEY)
+    shell(orders).run(function, key=KEY)
     assert function.attempts == 2
     assert done(orders) == DONE_ONCE
 
 
-def test_each_attempt_emits_under_the_same_ids(orders: Engine) -> None:
+def test_each_attempt_emits_under_the_same_ids(orders: Engine, shell: Shell) -> None:
     ids: list[Any] = []
 
     def emits(tx: Transaction) -> None:
@@ -107,37 +109,39 @@ def test_each_attempt_emits_under_the_same_ids(orders: Engine) -> None:
         if len(ids) == 1:
             tx.session.execute(text("do $$begin raise sqlstate '40001'; end$$"))
 
-    outcome = Coordinator(orders, budget=FAST).run(emits, key=KEY)
+    outcome = shell(orders, budget=FAST).run(emits, key=KEY)
     assert ids[0] == ids[1] == list(outcome.event_ids)
 
 
-def test_the_budget_ends_and_the_last_error_is_the_cause(orders: Engine) -> None:
+def test_the_budget_ends_and_the_last_error_is_the_cause(orders: Engine, shell: Shell) -> None:
     def always(tx: Transaction, _: int) -> None:
         tx.session.execute(text("do $$begin raise sqlstate '40001'; end$$"))
 
     function = Pays(always)
     with pytest.raises(TransactionFailed):
-        Coordinator(orders, budget=FAST).run(function, key=KEY)
+        shell(orders, budget=FAST).run(function, key=KEY)
     assert function.attempts == 3
     assert done(orders) == {}
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), ConnectionError("mine"), TimeoutError()])
-def test_a_users_own_error_is_not_tried_again(orders: Engine, error: Exception) -> None:
+def test_a_users_own_error_is_not_tried_again(
+    orders: Engine, shell: Shell, error: Exception
+) -> None:
     def raises(_: Transaction, __: int) -> None:
         raise error
 
     function = Pays(raises)
     with pytest.raises(TransactionFailed) as failed:
-        Coordinator(orders, budget=FAST).run(function, key=KEY)
+        shell(orders, budget=FAST).run(function, key=KEY)
     assert function.attempts == 1
     assert failed.value.cause is error
 
 
-def test_a_statement_that_is_wrong_is_not_tried_again(orders: Engine) -> None:
+def test_a_statement_that_is_wrong_is_not_tried_again(orders: Engine, shell: Shell) -> None:
     function = Pays(lambda tx, _: tx.session.execute(text("select 1 / 0")))
     with pytest.raises(TransactionFailed):
-        Coordinator(orders, budget=FAST).run(function, key=KEY)
+        shell(orders, budget=FAST).run(function, key=KEY)
     assert function.attempts == 1
 
 
@@ -173,36 +177,34 @@ def lost(own_postgres: Callable[..., Any]) -> Iterator[Lost]:
 
 
 def test_a_commit_whose_reply_was_lost_is_found_and_not_done_again(
-    lost: Lost, armed_failpoints: ModuleType
+    lost: Lost, shell: Shell, armed_failpoints: ModuleType
 ) -> None:
     armed_failpoints.arm(
         "coordinator.before_commit",
         lambda: lost.proxy.cut_after_client_sends(b"COMMIT", drop_reply=True),
     )
-    outcome = Coordinator(lost.engine).run(lost.charge, key=KEY)
+    outcome = shell(lost.engine).run(lost.charge, key=KEY)
     assert lost.proxy.tripped.is_set()
     assert (lost.effects, lost.undone, outcome.replayed) == (1, 0, False)
     assert done(lost.engine) == DONE_ONCE
 
 
 def test_a_commit_that_did_not_happen_is_undone_and_done_again(
-    lost: Lost, armed_failpoints: ModuleType
+    lost: Lost, shell: Shell, armed_failpoints: ModuleType
 ) -> None:
     armed_failpoints.arm("coordinator.before_commit", lost.proxy.cut)
-    outcome = Coordinator(lost.engine).run(lost.charge, key=KEY)
+    outcome = shell(lost.engine).run(lost.charge, key=KEY)
     assert (lost.effects, lost.undone, outcome.replayed) == (2, 1, False)
     assert done(lost.engine) == DONE_ONCE
 
 
 def test_an_outcome_that_stays_unknown_is_found_out_by_the_same_call(
-    lost: Lost, armed_failpoints: ModuleType
+    lost: Lost, shell: Shell, armed_failpoints: ModuleType
 ) -> None:
     armed_failpoints.arm("coordinator.before_commit", lost.proxy.close)
     with pytest.raises(CommitOutcomeUnknown):
-        Coordinator(lost.engine, budget=RetryBudget(attempts_max=2, total_s=1)).run(
-            lost.charge, key=KEY
-        )
+        shell(lost.engine, budget=RetryBudget(attempts_max=2, total_s=1)).run(lost.charge, key=KEY)
     assert lost.undone == 0
     with engine_on(lost.server.url()) as direct:
-        Coordinator(direct).run(lost.charge, key=KEY)
+        shell(direct).run(lost.charge, key=KEY)
         assert done(direct) == DONE_ONCE
