@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, wraps
+from threading import get_ident
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import Engine, NullPool
@@ -61,17 +62,18 @@ class Awaiting:
     driver: str
 
     def __call__(self, engine: Engine, *, budget: RetryBudget | None = None) -> Coordinator:
-        return cast("Coordinator", _Adapter(_async_engine(self.driver, engine), budget))
+        return cast("Coordinator", _Adapter(self.driver, engine, budget))
 
     def engine(self, engine: Engine) -> Engine:
-        return _async_engine(self.driver, engine).sync_engine
+        return _async_engine(self.driver, engine, get_ident()).sync_engine
 
 
-# The same one for a test's coordinators and sessions: a coordinator watches its engine.
-@lru_cache(maxsize=8)
-def _async_engine(driver: str, engine: Engine) -> AsyncEngine:
+# The same one for a test's coordinators and sessions, as a coordinator watches its engine; but one
+# for each thread, as each has an event loop of its own.
+@lru_cache(maxsize=16)
+def _async_engine(driver: str, engine: Engine, _thread: int) -> AsyncEngine:
     url = engine.url.set(drivername=f"postgresql+{driver}")
-    # No pool: a test's threads have an event loop each, and a connection belongs to one.
+    # No pool: a thread's loop ends before the thread.
     made = create_async_engine(url, poolclass=NullPool)
     return made.execution_options(**engine.get_execution_options())
 
@@ -96,8 +98,13 @@ def on_a_loop(body: Callable[..., Answer], *args: Any) -> Answer:
 class _Adapter:
     """Called like a Coordinator."""
 
-    def __init__(self, engine: AsyncEngine, budget: RetryBudget | None) -> None:
-        self._coordinator = AsyncCoordinator(engine, budget=budget)
+    def __init__(self, driver: str, engine: Engine, budget: RetryBudget | None) -> None:
+        self._driver, self._engine, self._budget = driver, engine, budget
+
+    @property
+    def _coordinator(self) -> AsyncCoordinator:
+        engine = _async_engine(self._driver, self._engine, get_ident())
+        return AsyncCoordinator(engine, budget=self._budget)
 
     def run(self, fn: Callable[..., Any], /, *args: Any, key: Any, **kwargs: Any) -> Outcome:
         @wraps(fn, updated=())

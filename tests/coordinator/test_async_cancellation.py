@@ -124,6 +124,35 @@ def test_an_undo_runs_to_its_end_though_the_task_is_cancelled_again_and_again(
 
 
 @on_each_driver
+def test_the_connection_goes_back_healthy_though_the_task_is_cancelled_again_and_again(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    async def run(engine: AsyncEngine) -> None:
+        waiting = asyncio.Event()
+
+        async def writes_and_waits(tx: AsyncTransaction) -> None:
+            await tx.session.execute(BOOK)
+            waiting.set()
+            await asyncio.Event().wait()
+
+        before = await backend_of(engine)
+        task = asyncio.create_task(AsyncCoordinator(engine).run(writes_and_waits, key=KEY))
+        await waiting.wait()
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert await backend_of(engine) == before
+
+    on_a_loop(run)
+
+
+async def backend_of(engine: AsyncEngine) -> object:
+    """Which backend a connection of the pool has: another one where the first was thrown away."""
+    async with engine.connect() as connection:
+        return await connection.scalar(text("select pg_backend_pid()"))
+
+
+@on_each_driver
 def test_a_cancellation_at_the_commit_waits_for_it_and_the_same_call_finds_the_outcome(
     orders: Engine, on_a_loop: OnALoop, armed_failpoints: ModuleType
 ) -> None:
@@ -177,7 +206,9 @@ def test_a_caller_that_waits_for_another_one_can_be_cancelled(
     assert done(orders)["ledger"] == 1
 
 
-def test_the_pause_before_a_retry_can_be_cancelled(orders: Engine, on_a_loop: OnALoop) -> None:
+def test_the_pause_before_a_retry_leaves_the_loop_to_others_and_can_be_cancelled(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
     async def run(engine: AsyncEngine) -> None:
         attempted = asyncio.Event()
 

@@ -22,8 +22,8 @@ from coordinator import (
     AsyncTransaction,
     DomainResult,
     FacadeEndedTransaction,
+    KeyConflict,
     OutboxEvent,
-    RetryBudget,
     RollbackAction,
     RunConflict,
     TransactionFailed,
@@ -33,8 +33,6 @@ from coordinator.engine.claims import transaction_acks
 from tests.coordinator.database import count, written
 from tests.coordinator.loops import OnALoop, on_each_driver
 from tests.coordinator.orders import DONE_ONCE, KEY, done, statuses
-
-RACE = text("do $$begin raise sqlstate '40001'; end$$")
 
 
 async def pay(tx: AsyncTransaction, order_id: int, *, amount: str) -> object:
@@ -226,34 +224,6 @@ def test_a_session_that_a_task_kept_cannot_be_used_after_the_end(
     assert "ledger" not in done(orders)
 
 
-def test_the_pause_before_a_retry_leaves_the_loop_to_others(
-    orders: Engine, on_a_loop: OnALoop
-) -> None:
-    async def run(engine: AsyncEngine) -> None:
-        failed = asyncio.Event()
-        others_turn = asyncio.Event()
-        attempts: list[bool] = []
-
-        async def loses_until_another_ran(tx: AsyncTransaction) -> None:
-            attempts.append(others_turn.is_set())
-            failed.set()
-            if not others_turn.is_set():
-                await tx.session.execute(RACE)
-
-        async def another() -> None:
-            await failed.wait()
-            others_turn.set()
-
-        # Longer than this test may take, were the loop asleep for each pause.
-        budget = RetryBudget(attempts_max=1_000, total_s=60)
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-            group.create_task(another())
-            await AsyncCoordinator(engine, budget=budget).run(loses_until_another_ran, key=KEY)
-        assert attempts[-1]
-
-    on_a_loop(run)
-
-
 def test_undo_functions_are_awaited_in_reverse_and_acknowledged(
     orders: Engine, on_a_loop: OnALoop
 ) -> None:
@@ -296,6 +266,23 @@ def test_a_plain_function_is_refused_by_its_name(orders: Engine, on_a_loop: OnAL
             await AsyncCoordinator(engine).run(plain, key=KEY)
         assert isinstance(failed.value.cause, WrongUse)
         assert "plain' must be an `async def`" in str(failed.value.cause)
+
+    on_a_loop(run)
+
+
+def test_another_callable_object_under_the_same_key_is_a_conflict(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    class Ships:
+        async def __call__(self, _: AsyncTransaction) -> None: ...
+
+    class Bills(Ships): ...
+
+    async def run(engine: AsyncEngine) -> None:
+        coordinator = AsyncCoordinator(engine)
+        await coordinator.run(Ships(), key=KEY)
+        with pytest.raises(KeyConflict, match="function"):
+            await coordinator.run(Bills(), key=KEY)
 
     on_a_loop(run)
 

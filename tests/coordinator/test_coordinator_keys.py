@@ -41,7 +41,7 @@ from dataclasses import asdict
 from sqlalchemy import create_engine
 from coordinator import Coordinator
 from tests.coordinator.orders import KEY, pay
-outcome = shell(create_engine(os.environ["URL"])).run(pay, 7, amount="9.50", key=KEY)
+outcome = Coordinator(create_engine(os.environ["URL"])).run(pay, 7, amount="9.50", key=KEY)
 print(json.dumps([outcome.replayed, outcome.value, [str(id_) for id_ in outcome.event_ids]]))
 """
 
@@ -332,8 +332,9 @@ def test_the_kafka_keys_of_a_transaction_are_locked_in_one_order_for_all(
     locked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, found: Any, *_: object) -> None:
+        values = found.values() if isinstance(found, dict) else found  # by name, or by place
         if "pg_advisory_xact_lock" in statement:
-            locked.extend(next(value for value in found.values() if isinstance(value, list)))
+            locked.extend(next(value for value in values if isinstance(value, list)))
 
     def emits(tx: Transaction) -> None:
         for place in reversed(range(10)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
 from tests.coordinator.database import written
+from tests.coordinator.loops import OnALoop
 from tests.coordinator.orders import done, statuses
 from tests.docs.readme import examples, run
 
@@ -45,3 +47,17 @@ def test_the_example_of_a_run_completes_it(engine: Engine) -> None:
     result = run("The completion of a run", source, engine=engine, Session=Session)["result"]
     assert result.is_complete
     assert written(engine)["event"] == 4
+
+
+def test_the_example_in_coroutines_runs_and_may_be_run_again(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    (source,) = examples("In coroutines")
+
+    async def call_twice(engine: AsyncEngine) -> None:
+        endpoint = run("In coroutines", source, async_engine=engine, text=text)["endpoint"]
+        assert not (await endpoint(7)).replayed
+        assert (await endpoint(7)).replayed
+
+    on_a_loop(call_twice)
+    assert statuses(orders) == {7: "cancelled"}
