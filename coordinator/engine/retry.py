@@ -70,7 +70,8 @@ def is_connection_loss(error: BaseException) -> bool:
     state = _sqlstate(error)
     if state is None:
         # libpq's own errors have no SQLSTATE: refused, reset, closed by the peer. Nor has an
-        # InterfaceError, and asyncpg's is often the caller's fault: an argument of a wrong type.
+        # InterfaceError, and asyncpg's is the caller's fault where its connection still works: too
+        # few arguments, or two statements at once.
         return error.connection_invalidated or isinstance(error, OperationalError)
     return state in _SERVER_AWAY or state.startswith(_CONNECTION_EXCEPTION_CLASS)
 

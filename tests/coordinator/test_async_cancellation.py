@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from types import ModuleType
 
+import anyio
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -168,6 +169,24 @@ def test_a_cancellation_at_the_commit_waits_for_it_and_the_same_call_finds_the_o
         assert function.undone == 0
         repeat = await coordinator.run(function, key=KEY)
         assert repeat.replayed
+
+    on_a_loop(run)
+    assert done(orders) == DONE_ONCE
+
+
+def test_a_scope_of_anyio_that_is_cancelled_sees_its_own_cancellation(
+    orders: Engine, on_a_loop: OnALoop, armed_failpoints: ModuleType
+) -> None:
+    """As Starlette's: it cancels anew in each turn of the loop, until the task has left it."""
+
+    async def run(engine: AsyncEngine) -> None:
+        function = Waits()
+        function.waiting.set()
+        with anyio.CancelScope() as scope:
+            armed_failpoints.arm("coordinator.before_commit", scope.cancel)
+            await AsyncCoordinator(engine).run(function, key=KEY)
+        assert scope.cancelled_caught
+        assert (await AsyncCoordinator(engine).run(function, key=KEY)).replayed
 
     on_a_loop(run)
     assert done(orders) == DONE_ONCE

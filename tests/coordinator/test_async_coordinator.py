@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from coordinator import (
@@ -217,11 +218,27 @@ def test_a_session_that_a_task_kept_cannot_be_used_after_the_end(
             kept.append(tx.session)
 
         await AsyncCoordinator(engine).run(keeps, key=KEY)
-        with pytest.raises(Exception, match="closed"):
+        with pytest.raises(InvalidRequestError, match="closed"):
             await kept[0].execute(text("insert into ledger values ('lost')"))
 
     on_a_loop(run)
     assert "ledger" not in done(orders)
+
+
+def test_a_transaction_that_is_over_hands_out_no_session_after_the_end(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    async def run(engine: AsyncEngine) -> None:
+        kept: list[AsyncTransaction] = []
+
+        async def keeps(tx: AsyncTransaction) -> None:
+            kept.append(tx)
+
+        await AsyncCoordinator(engine).run(keeps, key=KEY)
+        with pytest.raises(WrongUse):
+            _ = kept[0].session
+
+    on_a_loop(run)
 
 
 def test_undo_functions_are_awaited_in_reverse_and_acknowledged(
