@@ -89,4 +89,4 @@ def _cancel_again(held: asyncio.CancelledError) -> None:
 
 def _awaits() -> bool:
     # Where nobody has imported greenlet, nothing runs in one; it need not be installed.
-    return "greenlet" in sys.modules and in_greenlet()
+    return sys.modules.get("greenlet") is not None and in_greenlet()
