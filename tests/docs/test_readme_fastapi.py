@@ -86,10 +86,20 @@ def test_a_missing_or_impossible_key_is_the_clients_fault(
     assert types(engine) == []
 
 
-def test_the_asynchronous_endpoint_commits_row_and_event(
+def test_an_asynchronous_request_that_is_sent_again_gets_the_first_answer(
     client: TestClient, engine: Engine
 ) -> None:
-    assert client.post("/orders/7/shipment").json() == {"shipped": 7}
+    for _ in range(2):
+        sent = client.post("/orders/7/shipment", headers={"Idempotency-Key": "k-1"})
+        assert sent.json() == {"shipped": 7}
     with engine.connect() as connection:
         assert connection.scalar(text("select status from orders")) == "shipped"
     assert types(engine) == ["order.shipped"]
+
+
+def test_an_asynchronous_endpoint_writes_an_event_for_each_request(
+    client: TestClient, engine: Engine
+) -> None:
+    for _ in range(2):
+        assert client.post("/orders/7/reminder").json() == {"reminded": 7}
+    assert types(engine) == ["order.reminded", "order.reminded"]
