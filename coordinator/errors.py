@@ -10,6 +10,10 @@ CoordinatorError
 |   +-- NoTransaction             an event without a transaction that holds it to its cause
 |   +-- FacadeEndedTransaction    a domain committed, rolled back, or opened a connection
 |   +-- NotConfigured             no engine was given, and the environment names none
+|   +-- Leak                      found by `coordinator.testing.watch`, with the file and the line
+|   |   +-- EventMissing          a watched table changed in a commit without an event
+|   |   +-- ProducedInTransaction a Kafka producer was called inside an open transaction
+|   +-- PointNotReached           found by `crash_at`: the call ended, or failed, before the crash
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
@@ -95,6 +99,30 @@ class MissingExtra(CoordinatorError, ImportError):
 
     def __init__(self, part: str, extra: str) -> None:
         super().__init__(f"{part} needs more: pip install 'outbox-relay[{extra}]'")
+
+
+class Leak(WrongUse):
+    """What a commit and Kafka say may differ; found by `coordinator.testing.watch`.
+
+    Attributes:
+        place: file and line of the code that is to be changed.
+    """
+
+    def __init__(self, problem: str, place: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+
+
+class EventMissing(Leak):
+    """A watched table changed, and no event was written in the same transaction."""
+
+
+class ProducedInTransaction(Leak):
+    """A Kafka producer was called inside an open transaction, which may yet be rolled back."""
+
+
+class PointNotReached(WrongUse):
+    """The call was to be killed at a point that it did not come to."""
 
 
 class FacadeEndedTransaction(WrongUse):

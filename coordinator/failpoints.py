@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable
 
-__all__ = ["arm", "arm_kill", "disarm", "hit"]
+__all__ = ["arm", "arm_kill", "disarm", "hit", "kill_this_process"]
 
 _armed: dict[str, tuple[int, Callable[[], None]]] = {}
 
@@ -42,7 +42,7 @@ def arm_kill(specification: str) -> None:
     on_hit = int(count or "1")
     if on_hit < 1:
         raise ValueError(f"failpoint {specification!r}: the count must be at least 1")
-    arm(name, _kill_this_process, on_hit)
+    arm(name, kill_this_process, on_hit)
 
 
 def disarm() -> None:
@@ -50,5 +50,6 @@ def disarm() -> None:
     _armed.clear()
 
 
-def _kill_this_process() -> None:
+def kill_this_process() -> None:
+    """End this process as `kill -9` does."""
     os.kill(os.getpid(), signal.SIGKILL)

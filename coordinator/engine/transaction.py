@@ -135,6 +135,7 @@ class CrossDomainTransaction(Generic[Record]):
         record = self._memory.record(session, call, attempt.tx)
         hit("coordinator.before_commit")
         commit(session)
+        hit("coordinator.committed")
         return record
 
     def _look_up(self, call: Call, attempt: _Attempt, lost: CommitReplyLost) -> Record | None:

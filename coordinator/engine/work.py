@@ -20,6 +20,7 @@ from coordinator.engine.operation import RollbackAction
 from coordinator.engine.session_guard import guarded
 from coordinator.errors import BadInput, WrongUse
 from coordinator.event import OutboxEvent, UnchosenId
+from coordinator.failpoints import hit
 from coordinator.idempotency import derived_event_id
 from coordinator.outcomes import DomainResult, Outcome
 from coordinator.phases import ENGINE_PHASES, TransactionPhase, advance
@@ -150,6 +151,7 @@ class Transaction:
             self._failure = self._failure or error
             raise
         self._results[name] = result
+        hit(f"coordinator.done:{name}")
         return result
 
     def must_succeed(self) -> None:

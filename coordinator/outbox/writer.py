@@ -11,16 +11,15 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Text, bindparam, cast, insert
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from coordinator.autocommit import in_autocommit, refuse_autocommit
-from coordinator.errors import NoTransaction, WrongUse
+from coordinator.autocommit import connection_in_transaction, refuse_psycopg_autocommit
+from coordinator.errors import WrongUse
 from coordinator.event import OutboxEvent
 from coordinator.outbox import trace_context
-from coordinator.outbox.insertion import Insertion, Row, insertion_of, rows_of
+from coordinator.outbox.insertion import Row, insertion_of, rows_of
 from coordinator.outbox.table import outbox_event
 
 if TYPE_CHECKING:
@@ -96,63 +95,56 @@ class Outbox:
         """
         rows = rows_of(events, trace_context.current())
         if isinstance(session, Session | Connection):
-            _write(session, rows)
+            self._on_sqlalchemy(session, rows)
         elif isinstance(session, psycopg.Connection):
-            _write_by_psycopg(session, rows)
+            self._on_psycopg(session, rows)
         elif isinstance(session, psycopg.AsyncConnection):
-            return _write_by_async_psycopg(session, rows)
+            return self._on_async_psycopg(session, rows)
         elif hasattr(session, "run_sync"):
-            return session.run_sync(_write, rows)
+            return session.run_sync(self._on_sqlalchemy, rows)
         elif hasattr(session, "in_atomic_block"):
-            _write_by_django(session, rows)
+            self._on_django(session, rows)
         else:
             raise _cannot_write_on(session)
         return None
 
+    # The ways to carry it out; the in-memory outbox of the tests has its own.
 
-def _write(session: Session | Connection, rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    connection = _connection_of(session) if isinstance(session, Session) else session
-    refuse_autocommit(connection)
-    if connection.dialect.driver == "psycopg":
-        connection.exec_driver_sql(*insertion_of(rows))
-    else:
-        # A list of dicts, never .values([...]): that compiles a statement as long as the list (2.5
-        # times the time).
-        connection.execute(_INSERT, [row._asdict() for row in rows])
+    def _on_sqlalchemy(self, session: Session | Connection, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        connection = connection_in_transaction(session)
+        if connection.dialect.driver == "psycopg":
+            connection.exec_driver_sql(*insertion_of(rows))
+        else:
+            # A list of dicts, never .values([...]): that compiles a statement as long as the list
+            # (2.5 times the time).
+            connection.execute(_INSERT, [row._asdict() for row in rows])
 
+    def _on_psycopg(self, connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
+        if rows:
+            refuse_psycopg_autocommit(connection)
+            # A plain cursor: the connection's own may be one of another format ($1), or of the
+            # client's binding.
+            with psycopg.Cursor(connection) as cursor:
+                cursor.execute(*insertion_of(rows))
 
-def _connection_of(session: Session) -> Connection:
-    if not (session.autobegin or session.in_transaction()):
-        raise NoTransaction("the session has not begun: write events inside `session.begin()`")
-    return session.connection()
+    async def _on_async_psycopg(
+        self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]
+    ) -> None:
+        if rows:
+            refuse_psycopg_autocommit(connection)
+            async with psycopg.AsyncCursor(connection) as cursor:
+                await cursor.execute(*insertion_of(rows))
 
-
-def _write_by_psycopg(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
-    if rows:
-        # A plain cursor: the connection's own may be one of another format ($1), or of the client's
-        # binding.
-        with psycopg.Cursor(connection) as cursor:
-            cursor.execute(*_psycopg_insertion(connection, rows))
-
-
-def _write_by_django(django: DjangoConnection, rows: Sequence[Row]) -> None:
-    # Naive: let users hand in `connection.connection`. That is None until the first query, and what
-    # it raises is not what their code catches.
-    django.ensure_connection()
-    if not isinstance(django.connection, psycopg.Connection):
-        raise _cannot_write_on(django.connection)
-    with django.wrap_database_errors:
-        _write_by_psycopg(django.connection, rows)
-
-
-async def _write_by_async_psycopg(
-    connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]
-) -> None:
-    if rows:
-        async with psycopg.AsyncCursor(connection) as cursor:
-            await cursor.execute(*_psycopg_insertion(connection, rows))
+    def _on_django(self, django: DjangoConnection, rows: Sequence[Row]) -> None:
+        # Naive: let users hand in `connection.connection`. That is None until the first query, and
+        # what it raises is not what their code catches.
+        django.ensure_connection()
+        if not isinstance(django.connection, psycopg.Connection):
+            raise _cannot_write_on(django.connection)
+        with django.wrap_database_errors:
+            self._on_psycopg(django.connection, rows)
 
 
 def _cannot_write_on(target: object) -> WrongUse:
@@ -162,14 +154,3 @@ def _cannot_write_on(target: object) -> WrongUse:
         "AsyncConnection of SQLAlchemy, a connection of psycopg, or Django's `connection` on "
         "psycopg 3"
     )
-
-
-def _psycopg_insertion(
-    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], rows: Sequence[Row]
-) -> Insertion:
-    # In autocommit `with connection.transaction()` makes a transaction like any other. ACTIVE is a
-    # pipeline that has begun none.
-    outside = (TransactionStatus.IDLE, TransactionStatus.ACTIVE)
-    if connection.autocommit and connection.info.transaction_status in outside:
-        raise in_autocommit()
-    return insertion_of(rows)

@@ -125,9 +125,7 @@ class RunCompletionTransaction:
         call = Call((tenant_id, run_id), uuid4(), _arguments(run, skip_events=skip_events))
         checks = [(TRACE, partial(self._check_trace, run))] if trace_id is not None else []
         work = partial(self._complete, run=run, skip_events=skip_events)
-        result = self._transaction.run(call, Work("completion", work, checks))
-        hit("coordinator.committed")
-        return result
+        return self._transaction.run(call, Work("completion", work, checks))
 
     def _check_trace(self, run: FinishedRun, session: Session) -> None:
         self._trace.check(session, run)

@@ -1,4 +1,4 @@
-"""Outbox.add_all is the same on every kind of connection: atomic, in order, in one round trip."""
+"""Outbox.add_all: what goes over the wire, and what each kind of connection has of its own."""
 
 from __future__ import annotations
 
@@ -13,106 +13,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.orm import Session
 
 from coordinator import NoTransaction, Outbox, OutboxEvent, WrongUse
-from tests.coordinator.flavours import FLAVOURS, Flavour
+from tests.coordinator.flavours import numbered, stored_in
 
 # The statement has one form for few events and another for many.
 FEW_AND_MANY = pytest.mark.parametrize("count", [1, 2, 8, 9, 100])
-
-
-@pytest.fixture(params=list(FLAVOURS.values()), ids=list(FLAVOURS))
-def flavour(request: pytest.FixtureRequest) -> Flavour:
-    """Each kind of connection in turn."""
-    chosen: Flavour = request.param
-    return chosen
-
-
-def numbered(count: int, first: int = 0) -> list[OutboxEvent]:
-    return [
-        OutboxEvent(topic="a", key="k", type=f"t{number}", payload=b"\x00\xff")
-        for number in range(first, first + count)
-    ]
-
-
-def every_shape() -> list[OutboxEvent]:
-    """What must not be taken for something else: none, empty, and bytes of any value."""
-    return [
-        OutboxEvent(topic="a", key=None, type="no key", payload=b""),
-        OutboxEvent(topic="a", key="", type="empty key", payload=b"NULL"),
-        OutboxEvent.tombstone(topic="a", key="k", type="tombstone"),
-        OutboxEvent(
-            topic="a",
-            key='{"ключ", NULL}\\',
-            type="t é",
-            payload=bytes(range(256)),
-            content_type="x/y",
-            headers={"a": "ü \"'\\{}", "b": "\U0001f600"},
-        ),
-    ]
-
-
-def stored(url: str) -> list[Any]:
-    columns = "id, topic, key, type, content_type, payload, headers"
-    with psycopg.connect(url, row_factory=namedtuple_row) as connection:
-        return connection.execute(
-            f"select {columns} from outbox.event order by position".encode()
-        ).fetchall()
-
-
-def test_events_are_committed_with_their_transaction(flavour: Flavour, database_url: str) -> None:
-    flavour.write(database_url, [numbered(3)], True)
-    assert len(stored(database_url)) == 3
-
-
-def test_events_are_rolled_back_with_their_transaction(flavour: Flavour, database_url: str) -> None:
-    flavour.write(database_url, [numbered(3)], False)
-    assert stored(database_url) == []
-
-
-def test_autocommit_is_refused_and_nothing_is_written(flavour: Flavour, database_url: str) -> None:
-    with pytest.raises(NoTransaction, match="autocommit"):
-        flavour.write_in_autocommit(database_url, numbered(1))
-    assert stored(database_url) == []
-
-
-@FEW_AND_MANY
-def test_positions_follow_the_order_of_the_calls(
-    flavour: Flavour, database_url: str, count: int
-) -> None:
-    flavour.write(database_url, [numbered(count), numbered(1, first=count)], True)
-    assert [row.type for row in stored(database_url)] == [f"t{n}" for n in range(count + 1)]
-
-
-@pytest.mark.parametrize("times", [1, 10], ids=["few", "many"])
-def test_every_field_is_stored_as_it_was_given(
-    flavour: Flavour, database_url: str, times: int
-) -> None:
-    events = [event for _ in range(times) for event in every_shape()]
-    flavour.write(database_url, [events], True)
-    given = [
-        (one.id, one.topic, one.key, one.type, one.content_type, one.payload, one.headers)
-        for one in events
-    ]
-    assert [tuple(row) for row in stored(database_url)] == given
-
-
-def test_events_without_any_key_or_payload_are_no_riddle_to_the_driver(
-    flavour: Flavour, database_url: str
-) -> None:
-    keyless = [OutboxEvent(topic="a", key=None, type="t", payload=b"") for _ in range(20)]
-    deleted = [OutboxEvent.tombstone(topic="a", key="k", type="t") for _ in range(20)]
-    flavour.write(database_url, [keyless, deleted], True)
-    rows = [(row.key, row.payload) for row in stored(database_url)]
-    assert rows == [(None, b"")] * 20 + [("k", None)] * 20
-
-
-def test_no_events_are_no_statement(flavour: Flavour, database_url: str) -> None:
-    # In autocommit a statement would be refused.
-    flavour.write_in_autocommit(database_url, [])
 
 
 @contextmanager
@@ -180,7 +88,7 @@ def test_a_transaction_on_a_psycopg_connection_in_autocommit_is_one_like_any_oth
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, connection.transaction():
         Outbox().add(connection, numbered(1)[0])
-    assert len(stored(database_url)) == 1
+    assert len(stored_in(database_url)) == 1
 
 
 def test_a_pipeline_in_autocommit_is_no_transaction(database_url: str) -> None:
@@ -196,7 +104,7 @@ def test_a_pipeline_in_autocommit_is_no_transaction(database_url: str) -> None:
 def test_a_psycopg_connection_may_have_cursors_of_another_format(database_url: str) -> None:
     with psycopg.connect(database_url, cursor_factory=psycopg.RawCursor) as connection:
         Outbox().add(connection, numbered(1)[0])
-    assert len(stored(database_url)) == 1
+    assert len(stored_in(database_url)) == 1
 
 
 def test_a_session_that_has_to_be_begun_is_refused_before_it_is(engine: Engine) -> None:

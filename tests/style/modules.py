@@ -63,8 +63,9 @@ def _is_script(source: Source) -> bool:
 def _entry_points(project: Project) -> set[str]:
     for source in project:
         if source.path == "pyproject.toml":
-            scripts = tomllib.loads(source.text).get("project", {}).get("scripts", {})
-            return {str(target).partition(":")[0] for target in scripts.values()}
+            about = tomllib.loads(source.text).get("project", {})
+            tables = [about.get("scripts", {}), *about.get("entry-points", {}).values()]
+            return {str(one).partition(":")[0] for table in tables for one in table.values()}
     return set()
 
 
@@ -101,7 +102,11 @@ def _is_attic(source: Source) -> Problems:
             yield 1, f"{part!r} says nothing: name the file after its idea"
 
 
-_SCRIPTS = '[project.scripts]\nrelay = "relay.cli.main:main"\n'
+_SCRIPTS = """[project.scripts]
+relay = "relay.cli.main:main"
+[project.entry-points.pytest11]
+outbox = "coordinator.testing.plugin"
+"""
 
 MODULE_RULES = (
     Rule(
@@ -122,6 +127,7 @@ MODULE_RULES = (
             "relay/demo/child.py": 'if __name__ == "__main__":\n    pass\n',
             "coordinator/__init__.py": 'NAMES = {"OutboxEvent": ".event"}\n',
             "coordinator/event.py": "class OutboxEvent: ...\n",
+            "coordinator/testing/plugin.py": "x = 1\n",
         },
     ),
     Rule(
