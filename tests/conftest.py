@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "pytester",
     "tests.support.kafka",
     "tests.support.postgres",
     "tests.support.processes",

@@ -16,8 +16,8 @@ row to change is no change. An event counts by whichever door it comes: Outbox.a
 The commit: that of the Connection, so after all that hooks of a session add. Where a session joined
 the outer transaction of a test there is none, and its own `before_commit` is taken.
 
-The line: of an object of the ORM it is the one that set an attribute last, if it was set while
-watched; a flush only says where somebody committed.
+The line: of an object of the ORM it is the one that set an attribute last, or added the object,
+if that was seen; a flush only says where somebody committed.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Watch:
         self._listen_to_engines()
         self._listen_to_sessions()
         for mapper in mappers:
-            if getattr(mapper.local_table, "fullname", None) in tables:
+            if _table_of(mapper) in tables:
                 self._listen_to_objects(mapper)
         self._producers = ProducerCalls(self._before_produce)
 
@@ -161,6 +161,7 @@ class Watch:
     def _listen_to_sessions(self) -> None:
         self._listen(Session, "after_begin", self._on_session_begun)
         self._listen(Session, "before_commit", self._on_session_commits)
+        self._listen(Session, "transient_to_pending", self._on_added)
 
     def _listen_to_objects(self, mapper: Mapper[Any]) -> None:
         for attribute in (*mapper.column_attrs, *mapper.relationships):
@@ -234,10 +235,14 @@ class Watch:
     def _on_set(self, target: Any, _value: Any, _old: Any, _initiator: Any) -> None:
         self._set_at[inspect(target)] = place_of_caller()
 
+    def _on_added(self, _session: Session, target: Any) -> None:
+        if _table_of(inspect(target).mapper) in self._tables:
+            self._set_at.setdefault(inspect(target), place_of_caller())
+
     def _on_flushed(self, mapper: Mapper[Any], _connection: Connection, target: Any) -> None:
         place = self._set_at.pop(inspect(target), None)
         if place is not None:
-            self._flushed_from[getattr(mapper.local_table, "fullname", "")] = place
+            self._flushed_from[_table_of(mapper)] = place
 
     def _before_produce(self, method: str) -> None:
         if _unwatched.get() or not any(self._is_open(one()) for one in _begun.get()):
@@ -260,6 +265,10 @@ class Watch:
 
 
 _watching: WeakSet[Watch] = WeakSet()
+
+
+def _table_of(mapper: Mapper[Any]) -> str:
+    return getattr(mapper.local_table, "fullname", "")
 
 
 def _joins_outer_transaction(session: Session) -> bool:

@@ -35,11 +35,11 @@ class Base(DeclarativeBase):
 
 class Order(Base):
     __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    status: Mapped[str]
+    id: Mapped[int] = mapped_column(primary_key=True, default=8)
+    status: Mapped[str] = mapped_column(default="open")
 
 
-class Ledger(Base):
+class LedgerLine(Base):
     __tablename__ = "ledger"
     amount: Mapped[str] = mapped_column(primary_key=True)
 
@@ -70,6 +70,10 @@ def by_attribute(session: Session) -> None:
 def by_constructor(session: Session) -> None:
     order = Order(id=8, status="paid")  # by constructor
     session.add(order)
+
+
+def by_add_alone(session: Session) -> None:
+    session.add(Order())  # by add alone
 
 
 def by_delete(session: Session) -> None:
@@ -104,6 +108,7 @@ def by_driver_sql(session: Session) -> None:
 DOORS = {
     "by attribute": by_attribute,
     "by constructor": by_constructor,
+    "by add alone": by_add_alone,
     "by delete": by_delete,
     "by core": by_core,
     "by core delete": by_core_delete,
@@ -287,6 +292,18 @@ def test_a_session_in_an_outer_transaction_of_the_test_is_watched(
                 session.commit()
         outer.rollback()
     assert raised.value.place == line_of("in an outer transaction")
+
+
+@pytest.mark.usefixtures("watched")
+def test_what_the_test_wrote_in_its_outer_transaction_before_is_not_the_sessions(
+    orders: Engine,
+) -> None:
+    with orders.connect() as connection, connection.begin() as outer:
+        by_connection(connection)
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            session.execute(text("select 1"))
+            session.commit()
+        outer.rollback()
 
 
 @pytest.mark.usefixtures("watched")
