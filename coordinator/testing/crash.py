@@ -105,7 +105,7 @@ def _leave_the_parents_connections() -> None:
 
     def checked_out(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         if record.info.get(_OURS) != os.getpid():
-            kept.append(dbapi_connection)  # else its end would say goodbye in the parent's name
+            kept.append(dbapi_connection)  # else its driver complains that nobody closed it
             record.dbapi_connection = proxy.dbapi_connection = None
             raise DisconnectionError("this connection is the parent process's")
 

@@ -155,7 +155,6 @@ class Watch:
     def _listen_to_engines(self) -> None:
         self._listen(Engine, "begin", self._on_begin)
         self._listen(Engine, "after_cursor_execute", self._on_executed)
-        self._listen(Engine, "rollback", self._on_rollback)
         self._listen(Engine, "commit", self._on_commit)
 
     def _listen_to_sessions(self) -> None:
@@ -191,14 +190,11 @@ class Watch:
             place = self._flushed_from.pop(table, None) or place_of_caller()
             state.log.add(_Change(table, place))
 
-    def _on_rollback(self, connection: Connection) -> None:
-        self._open.pop(connection, None)
-
     def _on_commit(self, connection: Connection) -> None:
         state = self._open.pop(connection, None)
         if state is not None and (leak := self._missing_event(state.log)) is not None:
-            # SQLAlchemy holds the transaction for ended, so it would not roll back any more, and
-            # the pool would hand half of it to the next.
+            # SQLAlchemy holds the transaction for ended, so a rollback of the Connection would not
+            # reach the database any more, and its next commit would take this change along.
             connection.dialect.do_rollback(connection.connection)
             raise leak
 

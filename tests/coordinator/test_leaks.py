@@ -137,6 +137,18 @@ def test_nothing_of_it_is_committed_and_the_connection_is_clean(orders: Engine, 
     assert statuses(orders) == {7: "open"}
 
 
+@pytest.mark.usefixtures("watched")
+def test_the_next_commit_of_a_connection_takes_nothing_of_it_along(orders: Engine) -> None:
+    with orders.connect() as connection:
+        by_connection(connection)
+        with pytest.raises(EventMissing):
+            connection.commit()
+        connection.rollback()
+        connection.execute(text("select 1"))
+        connection.commit()
+    assert statuses(orders) == {7: "open"}
+
+
 def by_add(session: Session) -> None:
     Outbox().add(session, EVENT)
 
@@ -257,6 +269,15 @@ def test_a_rollback_needs_no_event_nor_does_the_next_transaction(orders: Engine)
         session.rollback()
         session.execute(text("select 1"))
         session.commit()
+
+
+@pytest.mark.usefixtures("watched")
+def test_so_it_is_on_a_connection_that_is_kept(orders: Engine) -> None:
+    with orders.connect() as connection:
+        by_connection(connection)
+        connection.rollback()
+        connection.execute(text("select 1"))
+        connection.commit()
 
 
 @pytest.mark.usefixtures("watched")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from coordinator import Coordinator, Outbox, create_transaction_coordinator
@@ -100,9 +100,22 @@ def test_a_later_error_takes_no_committed_event_back(engine: Engine) -> None:
         memory.add(connection, typed("kept"))
         connection.commit()
         connection.execute(text("select 1"))
-        connection.connection.driver_connection.close()  # type: ignore[union-attr]  # it is open
-        connection.invalidate()
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        with pytest.raises(OperationalError):
+            connection.rollback()
     assert types(memory) == ["kept"]
+
+
+def test_a_failure_says_what_waits_and_not_what_was_rolled_back(sqlite: Engine) -> None:
+    memory = InMemoryOutbox()
+    with Session(sqlite) as session, sqlite.connect() as connection:
+        memory.add(session, typed("lost"))
+        session.rollback()
+        memory.add(session, typed("waits"))
+        memory.add(connection, typed("waits too"))
+        with pytest.raises(AssertionError, match="2 more wait for the commit"):
+            memory.assert_published()
 
 
 def test_installed_it_takes_what_the_coordinators_write(orders: Engine) -> None:
