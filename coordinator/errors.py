@@ -24,9 +24,13 @@ CoordinatorError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from coordinator.outcomes import DomainAck, DomainResult
 from coordinator.phases import TransactionPhase
+
+if TYPE_CHECKING:
+    # Not at run time: a result refuses bad input too, so outcomes imports this module.
+    from coordinator.outcomes import DomainAck, DomainResult
 
 
 class CoordinatorError(Exception):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from coordinator.phases import TransactionPhase
+from coordinator.phases import TransactionPhase, advance
+from coordinator.publication import Publishable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,12 @@ class DomainResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionResult:
+class TransactionResult(Publishable):
     """What a completed run left behind.
 
     Attributes:
         tenant_id, run_id: which run.
-        phase: COMMITTED, or EVENTS_PUBLISHED once that is known.
+        phase: COMMITTED; EVENTS_PUBLISHED once `wait_published` has answered True.
         results: one DomainResult a domain, in the order in which they ran.
         event_ids: idempotency keys of the run's events by their type; empty where events were
             skipped.
@@ -101,9 +102,16 @@ class TransactionResult:
             replayed=replayed,
         )
 
+    def _heard(self, published: bool) -> bool:
+        if published and self.phase is TransactionPhase.COMMITTED:
+            # Frozen for all others. This alone becomes true later, and never false again.
+            phase = advance(self.phase, TransactionPhase.EVENTS_PUBLISHED)
+            object.__setattr__(self, "phase", phase)
+        return published
+
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Publishable):
     """What a transaction under a key left behind.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -95,6 +96,7 @@ run_completions = Table(
     Column("arguments", JSONB, nullable=False),
     Column("result", JSONB, nullable=False),
     _now_by_the_database("completed_at"),
+    Column("txid", BigInteger, FetchedValue(), nullable=False),
 )
 
 run_claims = Table(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -34,6 +35,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.autocommit import refuse_autocommit
 from coordinator.engine.memory import Call
+from coordinator.engine.published import RecordedPublication
 from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, FacadeEndedTransaction, KeyConflict, WrongUse
 from coordinator.outcomes import DomainAck, Outcome
@@ -51,6 +53,7 @@ transaction_records = Table(
     Column("arguments", JSONB, nullable=False),
     Column("outcome", JSON, nullable=False),
     Column("recorded_at", DateTime(timezone=True), FetchedValue(), nullable=False),
+    Column("txid", BigInteger, FetchedValue(), nullable=False),
 )
 
 transaction_claims = Table(
@@ -127,7 +130,7 @@ class Claims:
         if written is None:
             raise FacadeEndedTransaction("of this transaction", "rollback() behind the guard")
         # Read from its text, so that a repeat gets the same: there a tuple is a list too.
-        return Outcome.from_dict(json.loads(outcome), replayed=False)
+        return _outcome(session, call.key, call.call_id, outcome, replayed=False)
 
     def acknowledge(self, session: Session, call: Call, ack: DomainAck) -> None:
         """Write what became of a rollback action."""
@@ -147,7 +150,18 @@ def _recorded(session: Session, call: Call) -> Outcome:
         raise WrongUse(f"the key {call.key} is claimed by this very transaction, and not done yet")
     if differing := call.differing(found.arguments):
         raise KeyConflict(f"the key {call.key}", differing)
-    return Outcome.from_dict(json.loads(found.outcome), replayed=found.call_id != call.call_id)
+    replayed = found.call_id != call.call_id
+    return _outcome(session, call.key, found.call_id, found.outcome, replayed=replayed)
+
+
+def _outcome(
+    session: Session, key: tuple[str, ...], call_id: UUID, text: str, *, replayed: bool
+) -> Outcome:
+    outcome = Outcome.from_dict(json.loads(text), replayed=replayed)
+    records = transaction_records
+    # Not by the key alone: once a record was deleted, the key may be another call's.
+    found = (records.c.key == list(key), records.c.call_id == call_id)
+    return outcome.known_by(RecordedPublication(session, records, *found, events=outcome.event_ids))
 
 
 def _outcome_json(work: Transaction) -> str:

@@ -63,8 +63,10 @@ class RunCompletionTransaction:
             InvalidEvent: Kafka would refuse `topic`.
         """
         check_topic(topic)
+        publisher = publisher or Outbox()
+        completed = CompletedRuns(events_are_in_outbox=isinstance(publisher, Outbox))
         self._transaction = CrossDomainTransaction(
-            engine, budget or RetryBudget(), CompletedRuns(), publisher or Outbox()
+            engine, budget or RetryBudget(), completed, publisher
         )
         self._incident = incident or IncidentFacade()
         self._governance = governance or GovernanceFacade()

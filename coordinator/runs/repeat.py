@@ -7,7 +7,7 @@ The claim is the first write, and its primary key decides between two callers; s
 from __future__ import annotations
 
 from dataclasses import asdict
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Text, Uuid, func, literal, select
 from sqlalchemy import insert as plain_insert
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.domains.tables import domain_acks, run_claims, run_completions
 from coordinator.engine.memory import Call
+from coordinator.engine.published import RecordedPublication
 from coordinator.engine.work import Transaction
 from coordinator.errors import FacadeEndedTransaction, RunConflict
 from coordinator.outcomes import DomainAck, TransactionResult
@@ -27,6 +28,10 @@ class CompletedRuns:
 
     A call's key is (tenant_id, run_id).
     """
+
+    def __init__(self, *, events_are_in_outbox: bool) -> None:
+        """Tell whether the events go to the outbox: what is published is known of those alone."""
+        self._events_are_in_outbox = events_are_in_outbox
 
     def claim(self, session: Session, call: Call) -> TransactionResult | None:
         """Claim the run for this transaction, or return the result that an earlier one recorded.
@@ -49,7 +54,7 @@ class CompletedRuns:
             .on_conflict_do_nothing()
             .returning(run_claims.c.run_id)
         ).one_or_none()
-        return None if claimed is not None else _recorded(session, call)
+        return None if claimed is not None else self._recorded(session, call)
 
     def record(self, session: Session, call: Call, work: Transaction) -> TransactionResult:
         """Write the result that a repeat gets, last of all, and return it.
@@ -80,7 +85,7 @@ class CompletedRuns:
         ).one_or_none()
         if written is None:
             raise FacadeEndedTransaction("of a domain", "rollback() on the driver's connection")
-        return result
+        return self._publishable(session, result, call.call_id)
 
     def acknowledge(self, session: Session, call: Call, ack: DomainAck) -> None:
         """Write what became of a rollback action."""
@@ -88,14 +93,30 @@ class CompletedRuns:
         row = {"id": uuid4(), "tenant_id": tenant_id, "run_id": run_id, "call_id": call.call_id}
         session.execute(plain_insert(domain_acks), row | asdict(ack))
 
+    def _recorded(self, session: Session, call: Call) -> TransactionResult:
+        tenant_id, run_id = call.key
+        columns = run_completions.c
+        found = session.execute(
+            select(columns.call_id, columns.arguments, columns.result).where(
+                columns.tenant_id == tenant_id, columns.run_id == run_id
+            )
+        ).one()
+        if differing := call.differing(found.arguments):
+            raise RunConflict(tenant_id, run_id, differing)
+        replayed = found.call_id != call.call_id
+        result = TransactionResult.from_dict(found.result, replayed=replayed)
+        return self._publishable(session, result, found.call_id)
 
-def _recorded(session: Session, call: Call) -> TransactionResult:
-    tenant_id, run_id = call.key
-    found = session.execute(
-        select(run_completions).where(
-            run_completions.c.tenant_id == tenant_id, run_completions.c.run_id == run_id
+    def _publishable(
+        self, session: Session, result: TransactionResult, call_id: UUID
+    ) -> TransactionResult:
+        if not self._events_are_in_outbox:
+            return result
+        columns = run_completions.c
+        found = (
+            columns.tenant_id == result.tenant_id,
+            columns.run_id == result.run_id,
+            columns.call_id == call_id,
         )
-    ).one()
-    if differing := call.differing(found.arguments):
-        raise RunConflict(tenant_id, run_id, differing)
-    return TransactionResult.from_dict(found.result, replayed=found.call_id != call.call_id)
+        events = result.event_ids.values()
+        return result.known_by(RecordedPublication(session, run_completions, *found, events=events))

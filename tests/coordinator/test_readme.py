@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
+from coordinator import Coordinator
 from tests.coordinator.database import written
 from tests.coordinator.loops import OnALoop
-from tests.coordinator.orders import done, statuses
+from tests.coordinator.orders import KEY, done, pay, statuses
 from tests.docs.readme import examples, run
 
 OWN = "Any other transaction"
@@ -61,3 +65,13 @@ def test_the_example_in_coroutines_runs_and_may_be_run_again(
 
     on_a_loop(call_twice)
     assert statuses(orders) == {7: "cancelled"}
+
+
+def test_the_example_of_knowing_that_it_is_out_warns_while_it_is_not(
+    orders: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = Coordinator(orders).run(pay, 7, amount="9.50", key=KEY)
+    (source,) = examples("Knowing that it is out")
+    hurried = source.replace("timeout_s=2.0", "timeout_s=0")
+    run("Knowing that it is out", hurried, outcome=outcome, log=logging.getLogger())
+    assert caplog.messages == ["stored, and not in Kafka yet"]

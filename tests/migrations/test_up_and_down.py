@@ -29,6 +29,7 @@ REVISIONS = [
     "0003_expand_inbox",
     "0004_expand_claims",
     "0005_expand_emit_many",
+    "0006_expand_published",
 ]
 
 

@@ -1,0 +1,3 @@
+drop function outbox.is_published(bigint, uuid[]);
+alter table public.transaction_records drop column txid;
+alter table public.run_completions drop column txid;
