@@ -42,6 +42,18 @@ _CREATE_VERSIONS = (
     f"create table if not exists {_VERSIONS} (version_num varchar(32) not null, "
     f"constraint {VERSION_TABLE}_pkc primary key (version_num))"
 )
+# Who may create functions in a schema of the migrator's search_path could have one that fits better
+# than PostgreSQL's own bound into a function of ours, which runs with the owner's rights. The
+# caller's path is kept in a setting of ours, as a printed script has no other place for it.
+_PIN_SEARCH_PATH = """do $$ begin
+    perform set_config('outbox.search_path', current_setting('search_path'), true);
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
+end $$;
+"""
+_UNPIN_SEARCH_PATH = """
+do $$ begin perform set_config('search_path', current_setting('outbox.search_path'), true); end $$;
+"""
+_ROLES_FILE = "roles.sql"
 _PACKAGES = Path(__file__).resolve().parent.parent
 
 
@@ -107,6 +119,22 @@ def downgrade(op: AlembicOperations, *, to: str | None = None, since: str | None
         _note(op, to)
 
 
+def grant_roles(op: AlembicOperations) -> None:
+    """Make the roles of least privilege that are missing, and renew the grants of all.
+
+    Call it after `upgrade`, in each revision that brings a newer schema of ours. `relay migrate
+    --roles` does the same.
+
+    Args:
+        op: `alembic.op`, as a revision of the user's imports it.
+
+    Raises:
+        sqlalchemy.exc.ProgrammingError: the roles are missing, and the migrator may not create any;
+            the message says what an administrator has to run.
+    """
+    _execute(op, roles_script())
+
+
 def include_object(
     item: Any, name: str | None, type_: str, reflected: bool, compare_to: Any
 ) -> bool:
@@ -134,7 +162,7 @@ def include_object(
 
 def revisions() -> list[str]:
     """Return our revisions, the oldest first: each is a file `NNNN_<what>.sql`."""
-    files = (path.stem for path in (migrations_folder() / "sql").glob("*.sql"))
+    files = (path.stem for path in (migrations_folder() / "sql").glob("[0-9]*.sql"))
     return sorted(name for name in files if not name.endswith("_down"))
 
 
@@ -144,7 +172,13 @@ def run_file(op: AlembicOperations, file_name: str) -> None:
     The text goes to the server as it stands: in SQLAlchemy's `text()` every `::` and `%` would be
     looked at.
     """
-    _execute(op, (migrations_folder() / "sql" / file_name).read_text(encoding="utf-8"))
+    _execute(op, _script(file_name))
+
+
+def roles_script() -> str:
+    """Return the SQL of `grant_roles`; to be run in one transaction."""
+    # The lock: of two who grant at once PostgreSQL refuses one, as both change the same rows.
+    return f"{_LOCK};\n{_script(_ROLES_FILE)}"
 
 
 def migrations_folder() -> Path:
@@ -157,6 +191,11 @@ def migrations_folder() -> Path:
         if (folder / "env.py").is_file():
             return folder
     raise FileNotFoundError(f"no migrations below {_PACKAGES}: the installation is incomplete")
+
+
+def _script(file_name: str) -> str:
+    text = (migrations_folder() / "sql" / file_name).read_text(encoding="utf-8")
+    return _PIN_SEARCH_PATH + text + _UNPIN_SEARCH_PATH
 
 
 def _prints(op: AlembicOperations) -> bool:

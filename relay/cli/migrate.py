@@ -6,6 +6,7 @@ import click
 
 from relay import config
 from relay.admin import migrate as migrations
+from relay.admin import roles as granting
 
 __all__ = ["migrate"]
 
@@ -14,14 +15,20 @@ __all__ = ["migrate"]
 @click.option("--down", metavar="REVISION", help="Take the schema down to REVISION, or to `base`.")
 @click.option("--discard-pending", is_flag=True, help="With --down: even unpublished events.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead; needs no database.")
+@click.option("--roles", is_flag=True, help="Then make the roles, or renew their grants.")
 @click.option("--since", metavar="REVISION", help="With --sql: where the database is now.")
-def migrate(down: str | None, discard_pending: bool, as_sql: bool, since: str | None) -> None:
+def migrate(
+    down: str | None, discard_pending: bool, as_sql: bool, roles: bool, since: str | None
+) -> None:
     """Bring the database up to the schema of this version.
 
-    RELAY_DATABASE_URL names the database. `--down base` removes every table, with what it holds.
+    RELAY_DATABASE_URL names the database. `--down base` removes every table, with what it holds;
+    roles stay, as other databases may use them.
     """
+    if roles and down is not None:
+        raise click.UsageError("--roles needs the newest schema, so it does not go with --down")
     if as_sql:
-        click.echo(_script(down, since), nl=False)
+        click.echo(_script(down, since) + (granting.roles_sql() if roles else ""), nl=False)
         return
     if since is not None:
         raise click.UsageError("--since goes with --sql: else the database itself is asked")
@@ -31,6 +38,9 @@ def migrate(down: str | None, discard_pending: bool, as_sql: bool, since: str | 
     else:
         migrations.downgrade(url, down, discard_pending=discard_pending)
     click.echo(f"schema is at {migrations.current(url) or 'base'}")
+    if roles:
+        granting.grant_roles(url)
+        click.echo("the roles outbox_* hold their grants")
 
 
 def _script(down: str | None, since: str | None) -> str:

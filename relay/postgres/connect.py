@@ -81,7 +81,7 @@ def translated_errors(url: str = "") -> Iterator[None]:
         ) from problem
     except psycopg.errors.InsufficientPrivilege as problem:
         denied = f"database: {problem.diag.message_primary}"
-        raise UnsafeDatabase(f"{denied}: see the grants in the README, under Roles") from None
+        raise UnsafeDatabase(f"{denied}: see the README, under Roles") from None
     except psycopg.errors.ReadOnlySqlTransaction:
         raise Unreachable(
             "database: it is a standby; events are published from the primary"

@@ -1,129 +1,183 @@
-"""The roles of the README do their work, and no more: its SQL is executed as it stands."""
+"""`relay migrate --roles`: the roles do their work, again after each upgrade, for any owner."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from coordinator import (
-    Outbox,
+    Coordinator,
     OutboxEvent,
     TraceFacade,
+    Transaction,
     create_transaction_coordinator,
+    migrating,
     once,
 )
+from relay.admin import migrate
+from relay.admin.roles import grant_roles
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
+from tests.coordinator.database import engine_on
+from tests.migrations.project import Project
+from tests.relay.events import connected, emit, value_of
 from tests.support.kafka import Broker
+from tests.support.postgres import CrashablePostgres
+from tests.support.roles import users_with_roles
 
-README = Path(__file__).parents[2] / "README.md"
-ROLES = ("outbox_writer", "outbox_relay", "outbox_coordinator", "outbox_consumer")
+MAY_EMIT = """select has_function_privilege(
+    'outbox_writer', 'outbox.emit(text, text, text, bytea, jsonb)', 'execute')"""
 
 
 @pytest.fixture
-def logins(database_url: str) -> Iterator[dict[str, str]]:
-    """For each role of the README, the URL of a user that has it and nothing else."""
-    block = re.search(r"```sql\n(create role.*?)```", README.read_text(), re.DOTALL)
-    assert block is not None
-    suffix = uuid4().hex[:8]
-    statements = re.sub(
-        r"\b(outbox_(?:writer|relay|coordinator|consumer))\b", rf"\1_{suffix}", block[1]
-    )
-    users = {role: f"{role}_{suffix}" for role in ROLES}
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute(statements.encode())
-        for user in users.values():
-            owner.execute(sql.SQL("alter role {} login password 'secret'").format(name(user)))
-        yield {
-            role: make_conninfo(database_url, user=user, password="secret")
-            for role, user in users.items()
-        }
-        for user in users.values():
-            owner.execute(sql.SQL("drop owned by {0}").format(name(user)))
-            owner.execute(sql.SQL("drop role {0}").format(name(user)))
+def users(database_url: str) -> Iterator[Mapping[str, str]]:
+    """For each role, the URL of a user that has it and nothing else."""
+    with users_with_roles(database_url) as made:
+        yield made
 
 
-def name(user: str) -> sql.Identifier:
-    return sql.Identifier(user)
+def publish(tx: Transaction) -> None:
+    tx.emit(OutboxEvent.json(topic="t", key="k", type="thing.happened", data={}))
 
 
-def test_a_writer_emits_by_sql_and_by_the_library_and_can_read_nothing(
-    logins: dict[str, str], database_url: str
+# --- at work ------------------------------------------------------------------------------------
+
+
+def test_a_run_is_completed_and_asked_for_by_a_coordinator(
+    users: Mapping[str, str], database_url: str
 ) -> None:
-    url = logins["outbox_writer"]
-    with psycopg.connect(url, autocommit=True) as writer:
-        writer.execute("select outbox.emit('t', 'k', 'thing.happened', '')")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            writer.execute("select from outbox.event")
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    with engine.begin() as connection:
-        event = OutboxEvent.json(topic="t", key="k", type="thing.happened", data={})
-        Outbox().add(connection, event)
-    engine.dispose()
-    assert status(database_url)["pending"] == 2
+    with engine_on(users["outbox_coordinator"]) as engine:
+        with Session(engine) as session, session.begin():
+            TraceFacade().start(session, tenant_id="t", run_id="r", trace_id="trace")
+        coordinator = create_transaction_coordinator(engine=engine)
+        results = [
+            coordinator.execute(run_id="r", tenant_id="t", run_status="failed", trace_id="trace")
+            for _ in range(2)
+        ]
+        outcome = Coordinator(engine).run(publish, key=("k",))
+        assert [result.replayed for result in results] == [False, True]
+        assert [results[1].wait_published(0), outcome.wait_published(0)] == [False, False]
+    assert status(database_url)["pending"] == 5
 
 
-def test_a_run_is_completed_by_the_role_of_a_coordinator(
-    logins: dict[str, str], database_url: str
+def test_the_relay_publishes_and_both_who_may_ask_see_it(
+    users: Mapping[str, str], database_url: str, broker: Broker, topic: str
 ) -> None:
-    url = logins["outbox_coordinator"]
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    with Session(engine) as session, session.begin():
-        TraceFacade().start(session, tenant_id="t", run_id="r", trace_id="trace")
-    coordinator = create_transaction_coordinator(engine=engine)
-    run: dict[str, Any] = {
-        "run_id": "r",
-        "tenant_id": "t",
-        "run_status": "failed",
-        "trace_id": "trace",
-    }
-    assert [coordinator.execute(**run).replayed for _ in range(2)] == [False, True]
-    engine.dispose()
-    assert status(database_url)["pending"] == 4
-
-
-def test_a_user_without_a_role_cannot_emit(logins: dict[str, str]) -> None:
-    with (
-        psycopg.connect(logins["outbox_consumer"], autocommit=True) as stranger,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        stranger.execute("select outbox.emit('t', 'k', 'thing.happened', '')")
-
-
-def test_the_relay_publishes_with_its_role_and_can_write_no_event(
-    logins: dict[str, str], database_url: str, broker: Broker, topic: str
-) -> None:
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute("select outbox.emit(%s, 'k', 'thing.happened', '')", (topic,))
-    url = logins["outbox_relay"]
+    emit(database_url, topic)
+    assert status(users["outbox_monitor"])["pending"] == 1
     outcome = run_relay(
-        "run", "--until-drained", database_url=url, bootstrap_servers=broker.bootstrap_servers
+        "run",
+        "--until-drained",
+        database_url=users["outbox_relay"],
+        bootstrap_servers=broker.bootstrap_servers,
     )
     assert outcome.exit_code == 0, outcome.said
-    assert status(url)["pending"] == 0
-    with (
-        psycopg.connect(url, autocommit=True) as relay,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        relay.execute("select outbox.emit('t', 'k', 'thing.happened', '')")
+    assert status(users["outbox_relay"])["pending"] == 0
+    assert status(users["outbox_monitor"])["pending"] == 0
 
 
-def test_a_consumer_notes_what_it_has_taken(logins: dict[str, str]) -> None:
-    url, event_id = logins["outbox_consumer"], uuid4()
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    answers = []
-    for _ in range(2):
-        with engine.begin() as connection:
-            answers.append(once(connection, event_id, consumer="billing"))
-    engine.dispose()
+def test_a_consumer_takes_an_event_once(users: Mapping[str, str]) -> None:
+    event_id = uuid4()
+    with engine_on(users["outbox_consumer"]) as engine:
+        answers = []
+        for _ in range(2):
+            with engine.begin() as connection:
+                answers.append(once(connection, event_id, consumer="billing"))
     assert answers == [True, False]
+
+
+# --- made, and made again -----------------------------------------------------------------------
+
+
+def test_the_command_makes_the_schema_and_then_the_roles(empty_database_url: str) -> None:
+    outcome = run_relay("migrate", "--roles", database_url=empty_database_url)
+    assert outcome.exit_code == 0, outcome.said
+    assert outcome.out.splitlines()[-1] == "the roles outbox_* hold their grants"
+    assert value_of(empty_database_url, MAY_EMIT)
+
+
+def test_making_them_again_changes_nothing(users: Mapping[str, str], database_url: str) -> None:
+    acl = "select array_agg(relacl::text order by oid) from pg_class where relacl is not null"
+    before = value_of(database_url, acl)
+    grant_roles(database_url)
+    assert value_of(database_url, acl) == before
+
+
+def test_what_was_granted_by_hand_is_taken_back_and_what_is_the_users_own_is_not(
+    users: Mapping[str, str], database_url: str
+) -> None:
+    with connected(database_url) as owner:
+        owner.execute("create table orders (id int)")
+        owner.execute("grant select on orders, outbox.event to outbox_writer")
+        grant_roles(database_url)
+    with connected(users["outbox_writer"]) as writer:
+        writer.execute("select from orders")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            writer.execute("select from outbox.event")
+
+
+def test_the_printed_script_does_the_same(empty_database_url: str) -> None:
+    with connected(empty_database_url) as owner:
+        owner.execute(run_relay("migrate", "--sql", "--roles").out.encode())
+    assert migrate.current(empty_database_url) == migrate.head()
+    assert value_of(empty_database_url, MAY_EMIT)
+
+
+def test_a_users_own_history_grants_them(tmp_path: Path, empty_database_url: str) -> None:
+    project = Project(tmp_path, empty_database_url)
+    project.add(
+        "0001", "migrating.upgrade(op)\n    migrating.grant_roles(op)", "migrating.downgrade(op)"
+    )
+    project.upgrade()
+    assert value_of(empty_database_url, MAY_EMIT)
+    assert "roles" not in migrating.revisions()
+
+
+def test_the_roles_do_not_go_with_a_downgrade(database_url: str) -> None:
+    outcome = run_relay("migrate", "--roles", "--down", "base", database_url=database_url)
+    assert outcome.exit_code == 2
+    assert "--down" in outcome.err
+
+
+def test_a_schema_that_is_older_is_said_to_be(database_url: str) -> None:
+    migrate.downgrade(database_url, "0005_expand_emit_many")
+    with pytest.raises(Exception, match="is_published"):
+        grant_roles(database_url)
+
+
+def test_an_owner_who_may_create_no_role_is_told_what_to_have_run_and_then_served(
+    own_postgres: Callable[..., CrashablePostgres],
+) -> None:
+    server = own_postgres()
+    with connected(server.url()) as administrator:
+        administrator.execute("create role landlord login password 'secret'")
+        administrator.execute("create database house owner landlord")
+        url = make_conninfo(server.url(), user="landlord", password="secret", dbname="house")
+        refused = run_relay("migrate", "--roles", database_url=url)
+        assert refused.exit_code == 78
+        assert "role outbox_writer is missing, and landlord may not create roles" in refused.err
+        (advice,) = refused.err.split('"')[1::2]
+        administrator.execute(advice.encode())
+    assert run_relay("migrate", "--roles", database_url=url).exit_code == 0
+    assert_it_serves(url, server)
+
+
+def assert_it_serves(url: str, server: CrashablePostgres) -> None:
+    """The functions work with the rights of an owner who is no superuser."""
+    with connected(server.url()) as administrator:
+        administrator.execute(
+            "create role tenant login password 'secret' in role outbox_coordinator"
+        )
+    tenant = make_conninfo(url, user="tenant", password="secret")
+    with connected(tenant) as connection:
+        connection.execute("select outbox.emit('t', 'k', 'thing.happened', '')")
+        published = connection.execute(
+            "select outbox.is_published(1, array[gen_random_uuid()])"
+        ).fetchone()
+    assert published == (False,)

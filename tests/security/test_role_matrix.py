@@ -1,0 +1,246 @@
+"""Every role against everything that can be asked of the database: x is allowed, - is denied.
+
+The table is written by hand. What has no line in it fails `test_everything_has_a_line`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy.orm import Session
+
+from coordinator import (
+    Coordinator,
+    Outbox,
+    OutboxEvent,
+    TraceFacade,
+    Transaction,
+    create_transaction_coordinator,
+    first_seen,
+    once,
+)
+from relay.core.window import CHUNK_BITS
+from tests.cli.command import relay as run_relay
+from tests.coordinator.database import engine_on
+from tests.plans.test_plans import statements
+from tests.relay.events import connected
+from tests.support.postgres import Postgres
+from tests.support.roles import NOBODY, ROLES, users_with_roles
+
+WHO = ("writer", "coordinator", "relay", "monitor", "consumer", "nobody")
+TABLE = """
+                          writer  coordinator  relay  monitor  consumer  nobody
+    add                      x         x         -       -         -        -
+    add_all                  x         x         -       -         -        -
+    emit                     x         x         -       -         -        -
+    emit_many                x         x         -       -         -        -
+    run                      -         x         -       -         -        -
+    execute                  -         x         -       -         -        -
+    execute with trace       -         x         -       -         -        -
+    is_published             -         x         -       -         -        -
+    once                     -         -         -       -         x        -
+    first_seen               -         -         -       -         x        -
+    status                   -         -         x       x         -        -
+    migrate --down           -         -         -       -         -        -
+    migrate --roles          -         -         -       -         -        -
+
+    read topics              -         -         x       -         -        -
+    read keys                -         -         x       -         -        -
+    read payloads            -         -         x       -         -        -
+    read headers             -         -         x       -         -        -
+    read a leaf              -         -         -       -         -        -
+    read records             -         x         -       -         -        -
+    read runs                -         x         -       -         -        -
+    read the inbox           -         -         -       -         x        -
+    write a position         -         -         -       -         -        -
+    write a txid             -         -         -       -         -        -
+    write a record's txid    -         -         -       -         -        -
+    change an event          -         -         -       -         -        -
+    delete an event          -         -         -       -         -        -
+    empty a leaf             -         -         -       -         -        -
+    delete a window          -         -         -       -         -        -
+    park an event            -         -         -       -         -        -
+    delete a record          -         -         -       -         -        -
+    delete from the inbox    -         -         -       -         -        -
+    create in the schema     -         -         -       -         -        -
+
+    session_pinned           x         x         x       x         x        x
+    window_snapshot          x         x         x       x         x        x
+    window_plan              -         -         x       -         -        -
+    window_page              -         -         x       -         -        -
+    cursor_newest            -         -         x       x         -        -
+    cursor_append            -         -         x       -         -        -
+    cursor_block             -         -         x       -         -        -
+    cursor_unblock           -         -         x       -         -        -
+    lease_acquire            -         -         x       -         -        -
+    lease_renew              -         -         x       -         -        -
+    lease_release            -         -         x       -         -        -
+    status_lease             -         -         x       x         -        -
+    status_pending           -         -         x       x         -        -
+    status_parked            -         -         x       x         -        -
+    cluster_identity         x         x         x       x         x        x
+    cluster_schema           x         x         x       x         -        -
+    cluster_version          -         -         x       x         -        -
+    cluster_hazards          -         -         x       x         -        -
+    cluster_epoch_add        -         -         x       -         -        -
+    cluster_epochs           -         -         x       -         -        -
+"""
+
+SQL = {
+    "emit": "select outbox.emit('t', 'k', 'thing.happened', '')",
+    "emit_many": "select outbox.emit_many(array['t'], array['k'], array['x.y'], array[''::bytea])",
+    "is_published": "select outbox.is_published(1, array[gen_random_uuid()])",
+    "read topics": "select topic from outbox.event",
+    "read keys": "select key from outbox.event",
+    "read payloads": "select payload from outbox.event",
+    "read headers": "select headers from outbox.event",
+    "read a leaf": "select position from outbox.event_0",
+    "read records": "select * from public.transaction_records",
+    "read runs": "select * from public.run_completions",
+    "read the inbox": "select * from inbox.seen",
+    "write a position": "insert into outbox.event (position, topic, type) overriding system value"
+    " values (1, 't', 'x.y')",
+    "write a txid": "insert into outbox.event (txid, topic, type) values ('1', 't', 'x.y')",
+    "write a record's txid": "insert into public.transaction_records"
+    " (key, call_id, arguments, outcome, txid) values ('{k}', gen_random_uuid(), '{}', '{}', 1)",
+    "change an event": "update outbox.event set payload = ''",
+    "delete an event": "delete from outbox.event",
+    "empty a leaf": "truncate outbox.event_0",
+    "delete a window": "delete from outbox.window",
+    "park an event": "insert into outbox.parked (position, id, topic, reason)"
+    " values (1, gen_random_uuid(), 't', 'r')",
+    "delete a record": "delete from public.transaction_records",
+    "delete from the inbox": "delete from inbox.seen",
+    "create in the schema": "create table outbox.mine ()",
+}
+
+_RANGES = {"low": "{1}", "high": "{2}"}
+_PLACE = {"first": 0, "last": 9, "leaf": 0, "since": "1:1:", "until": "2:2:", "limit": 1}
+_LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0}
+_ENTRY = {"number": 1, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
+BOUND: Mapping[str, Mapping[str, object]] = {
+    "window_plan": {**_RANGES, "after": 0, "chunk_bits": CHUNK_BITS},
+    "window_page": _PLACE,
+    "status_pending": {**_RANGES, "after": "{0}", "limit": 1},
+    "cursor_append": {**_ENTRY, **_LEASE},
+    "cursor_block": {"event": str(uuid4()), "reason": "r", **_LEASE},
+    "cluster_epoch_add": {"system": 1, "timeline": 1},
+    **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
+}
+
+
+def event() -> OutboxEvent:
+    return OutboxEvent.json(topic="t", key="k", type="thing.happened", data={})
+
+
+def publish(tx: Transaction) -> None:
+    tx.emit(event())
+
+
+def add(session: Session) -> None:
+    Outbox().add(session, event())
+
+
+def add_all(session: Session) -> None:
+    Outbox().add_all(session, [event() for _ in range(20)])
+
+
+def run(session: Session) -> None:
+    Coordinator(session.get_bind().engine).run(publish, key=(uuid4(),)).wait_published(0)
+
+
+def execute(session: Session) -> None:
+    coordinator = create_transaction_coordinator(engine=session.get_bind().engine)
+    run_id = str(uuid4())
+    for _ in range(2):
+        coordinator.execute(run_id=run_id, tenant_id="t", run_status="failed").wait_published(0)
+
+
+def execute_with_trace(session: Session) -> None:
+    run_id = str(uuid4())
+    trace_id = TraceFacade().start(session, tenant_id="t", run_id=run_id)
+    session.commit()
+    coordinator = create_transaction_coordinator(engine=session.get_bind().engine)
+    coordinator.execute(run_id=run_id, tenant_id="t", run_status="failed", trace_id=trace_id)
+
+
+PYTHON: Mapping[str, Callable[[Session], object]] = {
+    "add": add,
+    "add_all": add_all,
+    "run": run,
+    "execute": execute,
+    "execute with trace": execute_with_trace,
+    "once": lambda session: once(session, uuid4(), consumer="billing"),
+    "first_seen": lambda session: first_seen(session, [uuid4()], consumer="billing"),
+}
+COMMANDS = {
+    "status": ("status",),
+    "migrate --down": ("migrate", "--down", "base", "--discard-pending"),
+    "migrate --roles": ("migrate", "--roles"),
+}
+
+
+@pytest.fixture(scope="module")
+def users(postgres: Postgres, migrated_template: str) -> Iterator[Mapping[str, str]]:
+    with postgres.database(migrated_template) as name, users_with_roles(postgres.url(name)) as made:
+        yield {role.removeprefix("outbox_"): url for role, url in made.items()}
+
+
+def is_allowed(what: str, url: str) -> bool:
+    """Do it as a user does; anything but success and a denial is an error of this test."""
+    if what in COMMANDS:
+        outcome = run_relay(*COMMANDS[what], database_url=url)
+        assert (
+            outcome.exit_code == 0
+            or "permission denied" in outcome.err
+            or ("must be owner" in outcome.err)
+        ), outcome.said
+        return outcome.exit_code == 0
+    try:
+        if what in PYTHON:
+            with engine_on(url) as engine, Session(engine) as session:
+                PYTHON[what](session)
+        else:
+            statement = SQL.get(what) or statements()[what]
+            with connected(url) as connection, connection.transaction(force_rollback=True):
+                connection.execute(statement.encode(), BOUND.get(what))
+    except Exception as error:
+        if not _is_denial(error):
+            raise
+        return False
+    return True
+
+
+def _is_denial(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(getattr(error, "orig", error), psycopg.errors.InsufficientPrivilege):
+            return True
+        error = error.__cause__
+    return False
+
+
+def lines() -> dict[str, dict[str, bool]]:
+    """What is in the table, by what is asked and who asks."""
+    head, *rows = (line.rsplit(maxsplit=len(WHO)) for line in TABLE.splitlines() if line.strip())
+    assert tuple(head) == WHO
+    return {
+        row[0].strip(): {who: mark == "x" for who, mark in zip(WHO, row[1:], strict=True)}
+        for row in rows
+    }
+
+
+def test_everything_has_a_line() -> None:
+    assert set(lines()) == {*statements(), *SQL, *PYTHON, *COMMANDS}
+
+
+def test_everybody_has_a_column() -> None:
+    assert {role.removeprefix("outbox_") for role in (*ROLES, NOBODY)} == set(WHO)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("what", [*statements(), *SQL, *PYTHON, *COMMANDS])
+def test_each_may_what_the_table_says(users: Mapping[str, str], what: str, who: str) -> None:
+    assert is_allowed(what, users[who]) is lines()[what][who]
