@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ from tests.relay.events import connected, emit, value_of
 from tests.support.kafka import Broker
 from tests.support.postgres import CrashablePostgres
 from tests.support.roles import users_with_roles
+from tests.support.wait import until
 
 MAY_EMIT = """select has_function_privilege(
     'outbox_writer', 'outbox.emit(text, text, text, bytea, jsonb)', 'execute')"""
@@ -149,6 +151,21 @@ def test_a_schema_that_is_older_is_said_to_be(database_url: str) -> None:
     migrate.downgrade(database_url, "0005_expand_emit_many")
     with pytest.raises(Exception, match="is_published"):
         grant_roles(database_url)
+
+
+def test_a_role_that_another_database_makes_at_this_moment_is_waited_for(
+    own_postgres: Callable[..., CrashablePostgres],
+) -> None:
+    url = own_postgres().url()
+    migrate.upgrade(url)
+    waiting = "select count(*) from pg_locks where locktype = 'transactionid' and not granted"
+    with psycopg.connect(url) as another, ThreadPoolExecutor(1) as pool:
+        another.execute("create role outbox_relay")
+        granting = pool.submit(grant_roles, url)
+        until(lambda: value_of(url, waiting), what="the grants to wait")
+        another.commit()
+        granting.result(timeout=30)
+    assert value_of(url, "select has_table_privilege('outbox_relay', 'outbox.event', 'select')")
 
 
 def test_an_owner_who_may_create_no_role_is_told_what_to_have_run_and_then_served(
