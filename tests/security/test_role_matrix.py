@@ -54,6 +54,8 @@ TABLE = """
     read a leaf              -         -         -       -         -        -
     read records             -         x         -       -         -        -
     read runs                -         x         -       -         -        -
+    write a run's ack        -         x         -       -         -        -
+    write an ack             -         x         -       -         -        -
     read the inbox           -         -         -       -         x        -
     write a position         -         -         -       -         -        -
     write a txid             -         -         -       -         -        -
@@ -106,6 +108,12 @@ SQL = {
     "write a txid": "insert into outbox.event (txid, topic, type) values ('1', 't', 'x.y')",
     "write a record's txid": "insert into public.transaction_records"
     " (key, call_id, arguments, outcome, txid) values ('{k}', gen_random_uuid(), '{}', '{}', 1)",
+    "write a run's ack": "insert into public.domain_acks (id, tenant_id, run_id, call_id, domain,"
+    " action, status, reason, action_succeeded) values (gen_random_uuid(), 't', 'r',"
+    " gen_random_uuid(), 'd', 'a', 'rolled_back', 'r', true)",
+    "write an ack": "insert into public.transaction_acks (id, key, call_id, domain,"
+    " action, status, reason, action_succeeded) values (gen_random_uuid(), '{k}',"
+    " gen_random_uuid(), 'd', 'a', 'rolled_back', 'r', true)",
     "change an event": "update outbox.event set payload = ''",
     "delete an event": "delete from outbox.event",
     "empty a leaf": "truncate outbox.event_0",
