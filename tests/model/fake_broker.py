@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ PARTITIONS = 2
 
 Partitioned = dict[int, list[told.Row]]
 
+UnderWay = tuple[int, told.Row, int, str]
+"""Partition, event, number of its window, epoch."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -25,6 +29,11 @@ class Doubt:
     arrive: Sequence[int]
     arrive_late: Sequence[int]
 
+    def of(self, partition: int) -> tuple[int, int]:
+        """Both for one partition; one that the topic got meanwhile fares as the first."""
+        index = partition if partition < len(self.arrive) else 0
+        return self.arrive[index], self.arrive_late[index]
+
 
 @dataclass
 class FakeBroker:
@@ -33,13 +42,14 @@ class FakeBroker:
     records: list[Seen] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     doubt: Doubt | None = None
-    under_way: list[tuple[int, told.Row, int]] = field(default_factory=list)
+    partitions: int = PARTITIONS
+    under_way: list[deque[UnderWay]] = field(default_factory=list)
 
-    def append(self, partition: int, row: told.Row, number: int) -> None:
+    def append(self, partition: int, row: told.Row, number: int, epoch: str) -> None:
         _, _, topic, key, *_ = row
         headers = [
             (name, value.encode() if isinstance(value, str) else value)
-            for name, value in envelope("/model", "one-epoch", number)(row)
+            for name, value in envelope("/model", epoch, number)(row)
         ]
         self.records.append(
             seen_record(
@@ -52,28 +62,33 @@ class FakeBroker:
             )
         )
 
-    def deliver_what_is_under_way(self) -> int:
-        """How many records of doubtful sends arrive only now."""
-        late, self.under_way = self.under_way, []
-        for partition, row, number in late:
-            self.append(partition, row, number)
-        return len(late)
+    def deliver_late(self, queue: int, records_max: int) -> int:
+        """How many records of a doubtful send arrive only now: the first of one partition."""
+        if not self.under_way:
+            return 0
+        late = self.under_way[queue % len(self.under_way)]
+        arriving = [late.popleft() for _ in range(min(records_max, len(late)))]
+        for one in arriving:
+            self.append(*one)
+        self.under_way = [queue for queue in self.under_way if queue]
+        return len(arriving)
 
 
 class FakeSink:
     """See Sink. Of one send each partition receives a prefix, as of the idempotent producer."""
 
-    def __init__(self, broker: FakeBroker) -> None:
+    def __init__(self, broker: FakeBroker, epoch: str = "one-epoch") -> None:
         self._broker = broker
+        self._epoch = epoch
 
     def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
         if not keep_going():
             return told.Lost()
         doubt, self._broker.doubt = self._broker.doubt, None
         if doubt is not None:
-            self._send_in_doubt(_partitioned(rows), number, doubt)
+            self._send_in_doubt(self._partitioned(rows), number, doubt)
             return told.Doubtful("no answer")
-        taken = {p: self._until_refused(part) for p, part in _partitioned(rows).items()}
+        taken = {p: self._until_refused(part) for p, part in self._partitioned(rows).items()}
         self._append(taken, number)
         if sum(map(len, taken.values())) < len(rows):
             return told.Refused("not allowed")
@@ -86,12 +101,12 @@ class FakeSink:
         """Nothing stays queued between two sends."""
 
     def _send_in_doubt(self, parts: Partitioned, number: int, doubt: Doubt) -> None:
-        self._append({p: part[: doubt.arrive[p]] for p, part in parts.items()}, number)
-        self._broker.under_way += [
-            (p, row, number)
-            for p, part in parts.items()
-            for row in part[doubt.arrive[p] : doubt.arrive[p] + doubt.arrive_late[p]]
-        ]
+        for partition, part in parts.items():
+            at_once, late = doubt.of(partition)
+            self._append({partition: part[:at_once]}, number)
+            if queued := part[at_once : at_once + late]:
+                queue = deque((partition, row, number, self._epoch) for row in queued)
+                self._broker.under_way.append(queue)
 
     def _until_refused(self, part: list[told.Row]) -> list[told.Row]:
         refused = self._broker.refused
@@ -101,13 +116,13 @@ class FakeSink:
     def _append(self, parts: Partitioned, number: int) -> None:
         for partition, part in parts.items():
             for row in part:
-                self._broker.append(partition, row, number)
+                self._broker.append(partition, row, number, self._epoch)
 
-
-def _partitioned(rows: told.Rows) -> Partitioned:
-    parts: Partitioned = {}
-    for row in rows:
-        key = row[3]
-        partition = 0 if key is None else java_partition(key.encode(), PARTITIONS)
-        parts.setdefault(partition, []).append(row)
-    return parts
+    def _partitioned(self, rows: told.Rows) -> Partitioned:
+        parts: Partitioned = {}
+        for row in rows:
+            key = row[3]
+            count = self._broker.partitions
+            partition = 0 if key is None else java_partition(key.encode(), count)
+            parts.setdefault(partition, []).append(row)
+        return parts

@@ -138,6 +138,7 @@ class FakePostgres:
     def __init__(self) -> None:
         self.now_s = 1_000.0
         self.incarnation = 0
+        self.timeline = 1
         self._log: list[Record] = []
         self._flushed = 0
         self._memory = _Memory()
@@ -196,6 +197,20 @@ class FakePostgres:
             if one.key is not None
         }
         self.incarnation += 1
+
+    @property
+    def epoch(self) -> str:
+        """What a relay that leads from now on puts into its records."""
+        return f"epoch-{self.timeline}"
+
+    def promote_standby(self, records_behind: int) -> None:
+        """A standby takes over that had not got so many of the flushed records.
+
+        The first record it always has: the log of windows is never empty.
+        """
+        self._flushed = max(1, self._flushed - records_behind)
+        self.crash()
+        self.timeline += 1
 
     # What sessions do
 

@@ -82,7 +82,7 @@ class StoresFirst(FakeSink):
     """Moves the cursor past events, and then sends them."""
 
     def __init__(self, broker: FakeBroker, store: CursorStore, process: Process) -> None:
-        super().__init__(broker)
+        super().__init__(broker, process.database.epoch)
         self._store = store
         self._process = process
 
@@ -123,11 +123,11 @@ def asynchronous(
 
 
 def deaf(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
-    return DeafSink(broker)
+    return DeafSink(broker, process.database.epoch)
 
 
 def skipping(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
-    return SkippingSink(broker)
+    return SkippingSink(broker, process.database.epoch)
 
 
 # One page a window, so that the order is all that is wrong.

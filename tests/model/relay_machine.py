@@ -172,9 +172,9 @@ class RelayMachine(RuleBasedStateMachine):
     def next_send_is_in_doubt(self, arrive: list[int], arrive_late: list[int]) -> None:
         self.broker.doubt = Doubt(arrive, arrive_late)
 
-    @rule()
-    def records_arrive_late(self) -> None:
-        self.repeatable += self.broker.deliver_what_is_under_way()
+    @rule(queue=st.integers(0, 3), records_max=st.integers(1, 3))
+    def records_arrive_late(self, queue: int, records_max: int) -> None:
+        self.repeatable += self.broker.deliver_late(queue, records_max)
 
     @rule(written=st.lists(keys, min_size=1, max_size=3), how=endings)
     def broker_refuses_the_first_of_a_transaction(

@@ -42,7 +42,7 @@ def honest_store(
 
 
 def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
-    return FakeSink(broker)
+    return FakeSink(broker, process.database.epoch)
 
 
 @dataclass(frozen=True)

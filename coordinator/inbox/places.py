@@ -1,0 +1,177 @@
+"""Which events of our relay were taken, told by their places: no I/O, one partition at a time.
+
+An event's place (`ce_sequence`) is the same on every attempt inside one epoch. Naive: remember the
+highest place that was taken of a partition, and drop what is not above it. That is right as long as
+
+    inside one epoch a partition gets the events of a source in rising place, but for repeats
+
+and it does: an attempt starts at or before the first event that is not acknowledged, so whatever
+lies before its start is in the partition already, and of the attempt itself a prefix arrives. A
+prefix on top of a prefix is one again, whoever sends it: the next leader, a producer that was
+thrown away, a paused leader that wakes up an hour later. So nothing that arrives for the first time
+lies below what was there. (The model checks this with all of these at once.)
+
+Three things are outside of that argument, and need more than the mark:
+
+- A topic gets more partitions while events are in flight. A key moves, and its event comes to a
+  partition that has passed its place: dropped by a bare mark, it would be lost.
+- After the promotion of a standby the epoch is another, and what was in flight comes again under
+  it. Windows that the standby had not got are made anew, so a place says nothing across epochs.
+- The database is put back to an earlier state without a new timeline (a disk's snapshot). Window
+  numbers come again, in the same epoch, for other events.
+
+So the ids of the last events (RECENT, or more) are kept beside the mark, in notes. An event above
+the `floor` of these, whatever the mark says, is a repeat exactly if its id is among them; so is one
+that comes again under another epoch. Only what lies below is judged by its place alone, and there
+the third case is seen: a repeat is no younger than the youngest event that was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from coordinator.errors import WrongUse
+
+RECENT = 8_192
+"""Of how many events of a partition the ids are kept: the most that the relay has in flight."""
+
+BEFORE_ALL = ""
+
+
+class Event(NamedTuple):
+    """What is asked of a record. `place` and `time` have a fixed width: as text they compare."""
+
+    epoch: str
+    place: str
+    time: str
+    event_id: str
+
+
+class Reached(NamedTuple):
+    """How far a partition is within one epoch.
+
+    Attributes:
+        place: the highest that was taken.
+        newest_time: of the event that was written last, of those that were taken.
+        at: how many events of the partition, of any epoch, were taken when this was noted.
+    """
+
+    place: str
+    newest_time: str
+    at: int
+
+
+class Note(NamedTuple):
+    """The ids that one batch added. `since`: the highest place of the epoch before it."""
+
+    epoch: str
+    since: str
+    event_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """All that is remembered of a partition but for the notes: a row, read for every batch."""
+
+    taken: int = 0
+    epochs: Mapping[str, Reached] = field(default_factory=dict)
+
+
+class PlacesWentBack(WrongUse):
+    """An event stands where older ones stood: the source's database was put back, or rewritten.
+
+    It was not taken and nothing is lost, as long as the consumer stands still.
+    """
+
+    def __init__(self, epoch: str, place: str) -> None:
+        super().__init__(
+            f"ce_sequence: {place} of epoch {epoch} was passed, and this event is younger than all "
+            "that were taken: the source's database was put back to an earlier state without a new "
+            "timeline. Stop its relay, empty outbox.epoch there, start the relay again, and let "
+            "this consumer use the memory `ids` until it is past what came under the old epoch"
+        )
+
+
+class Taking:
+    """Judges one batch of one partition, record by record, and collects what is to be noted.
+
+    Attributes:
+        notes: by epoch, what this batch adds.
+    """
+
+    def __init__(
+        self, track: Track, recall: Callable[[], Iterable[Note]], recent: int = RECENT
+    ) -> None:
+        """Begin a batch.
+
+        Args:
+            track: what is remembered; the caller holds its lock.
+            recall: reads the notes that are kept, the oldest first. Called once, and only if a
+                place alone does not tell.
+            recent: of how many events the notes are kept, at least.
+        """
+        self._before = track
+        self._epochs = dict(track.epochs)
+        self._recall = recall
+        self._recent: set[str] | None = None
+        self._floors: dict[str, str] = {}
+        self._crossed = _epochs_within(track, recent)
+        self.notes: dict[str, Note] = {}
+
+    def is_new(self, event: Event) -> bool:
+        """Tell whether the event was not taken before; it is from here on.
+
+        Raises:
+            PlacesWentBack: it cannot be told any more, see above.
+        """
+        reached = self._epochs.get(event.epoch)
+        ahead = reached is None or event.place > reached.place
+        if ahead and self._crossed <= {event.epoch}:
+            self._note(event, reached)
+            return True
+        if event.event_id in self._known_ids():
+            return False
+        if not ahead and event.place <= self._floors.get(event.epoch, BEFORE_ALL):
+            if reached is not None and event.time > reached.newest_time:
+                raise PlacesWentBack(event.epoch, event.place)
+            return False
+        self._note(event, reached)
+        return True
+
+    def after(self) -> Track:
+        """Return what is to be remembered once the batch is committed."""
+        taken = self._before.taken + sum(len(note.event_ids) for note in self.notes.values())
+        noted = {epoch: self._epochs[epoch]._replace(at=taken) for epoch in self.notes}
+        return Track(taken, self._epochs | noted)
+
+    def _note(self, event: Event, reached: Reached | None) -> None:
+        if (note := self.notes.get(event.epoch)) is None:
+            since = BEFORE_ALL if reached is None else reached.place
+            note = self.notes[event.epoch] = Note(event.epoch, since, [])
+            self._crossed.add(event.epoch)
+        note.event_ids.append(event.event_id)
+        if self._recent is not None:
+            self._recent.add(event.event_id)
+        place, time = event.place, event.time
+        if reached is not None:
+            place, time = max(place, reached.place), max(time, reached.newest_time)
+        self._epochs[event.epoch] = Reached(place, time, self._before.taken)
+
+    def _known_ids(self) -> set[str]:
+        """The ids in the notes, this batch's included; sets the floor of each epoch."""
+        if self._recent is None:
+            kept = list(self._recall())
+            self._floors = {epoch: reached.place for epoch, reached in self._before.epochs.items()}
+            for note in reversed(kept):
+                self._floors[note.epoch] = note.since
+            notes = [*kept, *self.notes.values()]
+            self._recent = {event_id for note in notes for event_id in note.event_ids}
+        return self._recent
+
+
+def _epochs_within(track: Track, recent: int) -> set[str]:
+    """The epochs of which an id may still be among those that are kept."""
+    oldest = track.taken - recent
+    return {epoch for epoch, reached in track.epochs.items() if reached.at > oldest}

@@ -1,0 +1,2 @@
+drop table inbox.recent;
+drop table inbox.mark;

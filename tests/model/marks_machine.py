@@ -1,0 +1,105 @@
+"""The relay in its world, and a consumer with `marks` behind it.
+
+    M1  inside one epoch a partition gets the events of a source in rising place, but for repeats
+    M2  the consumer takes every event that is in the log
+    M3  it takes none twice
+
+They are judged when every late record has arrived, those of relays that woke up long after.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from coordinator.inbox.places import Taking
+from tests.model.fake_broker import PARTITIONS, Doubt
+from tests.model.marks_consumer import Crash, MarksConsumer, event_of
+from tests.model.relay_machine import RelayMachine, counts, keys
+
+__all__ = ["GrowthMachine", "MarksMachine", "PromotionMachine"]
+
+crashes = st.sampled_from(["none", "none", "before the commit", "before the offset is stored"])
+
+
+class MarksMachine(RelayMachine):
+    """One epoch, and as many partitions as there were.
+
+    Attributes:
+        taking: the memory's judgement; a planted bug is another one.
+        recent: the fewest ids that can do, those of the page in flight.
+    """
+
+    judged = frozenset({"M1", "M2", "M3"})
+    taking: ClassVar[type[Taking]] = Taking
+    recent: ClassVar[int] = RelayMachine.parts.reading.page_events_max
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consumer = MarksConsumer(self.broker, self.taking, self.recent)
+
+    @rule(partition=st.integers(0, PARTITIONS), records_max=st.integers(1, 6), crash=crashes)
+    def consume(self, partition: int, records_max: int, crash: Crash) -> None:
+        self.consumer.consume(partition, records_max, crash)
+
+    def _judge(self) -> None:
+        while self.broker.deliver_late(queue=0, records_max=1):
+            pass
+        for partition in range(self.broker.partitions):
+            self.consumer.consume(partition)
+        self._judge_places()
+        times = Counter(self.consumer.taken)
+        lost = {record.event_id for record in self.broker.records} - times.keys()
+        self._require("M2", not lost, f"{sorted(lost)} never taken")
+        twice = [event_id for event_id, count in times.items() if count > 1]
+        self._require("M3", not twice, f"{twice} taken more than once")
+
+    def _judge_places(self) -> None:
+        marks: dict[tuple[int, str], str] = {}
+        known: set[tuple[int, str, str]] = set()
+        for record in self.broker.records:
+            event = event_of(record)
+            within = record.partition, event.epoch
+            is_repeat = (*within, event.event_id) in known
+            is_below = event.place <= marks.get(within, "")
+            self._require("M1", is_repeat == is_below, f"{event.event_id} at {event.place}")
+            known.add((*within, event.event_id))
+            marks[within] = max(event.place, marks.get(within, ""))
+
+
+class PromotionMachine(MarksMachine):
+    """A standby is promoted, and may lag behind what was published. No id is forgotten: that they
+    are bounded is a limit, which the README states."""
+
+    recent = 1_000_000
+
+    @rule(records_behind=st.integers(0, 12))
+    def a_standby_is_promoted(self, records_behind: int) -> None:
+        self.database.promote_standby(records_behind)
+        self.transactions.clear()
+
+
+class GrowthMachine(MarksMachine):
+    """The topic gets a partition more at any time, and keys move: an event may then be taken twice,
+    which is a limit that the README states; none may be lost."""
+
+    judged = frozenset({"M2"})
+
+    @precondition(lambda self: self.broker.partitions == PARTITIONS)
+    @rule(
+        written=st.lists(keys, min_size=1, max_size=3),
+        arrive=counts,
+        steps=st.integers(0, 8),
+    )
+    def the_topic_gets_a_partition_more(
+        self, written: list[str | None], arrive: list[int], steps: int
+    ) -> None:
+        """While a send may be under way, whose events are then sent to other partitions."""
+        self.a_whole_transaction(written, "commit")
+        self.broker.doubt = Doubt(arrive, arrive_late=[0] * PARTITIONS)
+        for process in self.processes:
+            process.run(steps)
+        self.broker.partitions += 1
