@@ -14,6 +14,8 @@ CoordinatorError
 |   |   +-- EventMissing          a watched table changed in a commit without an event
 |   |   +-- ProducedInTransaction a Kafka producer was called inside an open transaction
 |   +-- PointNotReached           found by `crash_at`: the call ended, or failed, before the crash
+|   +-- PlacesWentBack            the operator's: a consumer's source was put back to an old state
+|   +-- HandlerBroken             found by `check_handler`: a handler does not survive a fault
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
@@ -127,6 +129,34 @@ class ProducedInTransaction(Leak):
 
 class PointNotReached(WrongUse):
     """The call was to be killed at a point that it did not come to."""
+
+
+class PlacesWentBack(WrongUse):
+    """An event stands where older ones stood: the source's database was put back, or rewritten.
+
+    It was not taken, and nothing is lost as long as the consumer stands still.
+    """
+
+    def __init__(self, epoch: str, place: str) -> None:
+        super().__init__(
+            f"ce_sequence: {place} of epoch {epoch} was passed, and this event is younger than all "
+            "that were taken: the source's database was put back to an earlier state without a new "
+            "timeline. Stop its relay, empty outbox.epoch there, start the relay again, and let "
+            "this consumer use the memory `ids` until it is past what came under the old epoch"
+        )
+
+
+class HandlerBroken(WrongUse):
+    """A consumer's handler has another effect under a fault that is allowed to happen.
+
+    Attributes:
+        faults: what changes the effect, each with its first schedule and what came of it.
+    """
+
+    def __init__(self, faults: Mapping[str, str], seed: int) -> None:
+        lines = "".join(f"\n  {fault}: {found}" for fault, found in faults.items())
+        super().__init__(f"the handler does not survive (seed {seed}):{lines}")
+        self.faults = dict(faults)
 
 
 class FacadeEndedTransaction(WrongUse):

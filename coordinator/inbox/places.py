@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from coordinator.errors import WrongUse
+from coordinator.errors import PlacesWentBack
 
 RECENT = 8_192
 """Of how many events of a partition the ids are kept: the most that the relay has in flight."""
@@ -77,21 +77,6 @@ class Track:
 
     taken: int = 0
     epochs: Mapping[str, Reached] = field(default_factory=dict)
-
-
-class PlacesWentBack(WrongUse):
-    """An event stands where older ones stood: the source's database was put back, or rewritten.
-
-    It was not taken and nothing is lost, as long as the consumer stands still.
-    """
-
-    def __init__(self, epoch: str, place: str) -> None:
-        super().__init__(
-            f"ce_sequence: {place} of epoch {epoch} was passed, and this event is younger than all "
-            "that were taken: the source's database was put back to an earlier state without a new "
-            "timeline. Stop its relay, empty outbox.epoch there, start the relay again, and let "
-            "this consumer use the memory `ids` until it is past what came under the old epoch"
-        )
 
 
 class Taking:

@@ -11,9 +11,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from coordinator import BadInput, NoTransaction
+from coordinator.errors import PlacesWentBack
 from coordinator.inbox.marks import Marks
 from coordinator.inbox.memory import Record
-from coordinator.inbox.places import RECENT, PlacesWentBack
+from coordinator.inbox.places import RECENT
 from tests.coordinator.database import statements_of
 from tests.coordinator.relay_records import SECOND_EPOCH, relay_record
 from tests.support.wait import until

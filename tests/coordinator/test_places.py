@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.inbox.places import Event, Note, PlacesWentBack, Taking, Track
+from coordinator.errors import PlacesWentBack
+from coordinator.inbox.places import Event, Note, Taking, Track
 
 RECENT = 4
 
