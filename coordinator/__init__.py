@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from coordinator.errors import CommitOutcomeUnknown as CommitOutcomeUnknown
     from coordinator.errors import CoordinatorError as CoordinatorError
     from coordinator.errors import FacadeEndedTransaction as FacadeEndedTransaction
+    from coordinator.errors import HandlerBroken as HandlerBroken
     from coordinator.errors import InvalidEvent as InvalidEvent
     from coordinator.errors import InvalidRun as InvalidRun
     from coordinator.errors import KeyConflict as KeyConflict
     from coordinator.errors import MissingExtra as MissingExtra
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
+    from coordinator.errors import PlacesWentBack as PlacesWentBack
     from coordinator.errors import RunConflict as RunConflict
     from coordinator.errors import TraceRefused as TraceRefused
     from coordinator.errors import TransactionFailed as TransactionFailed
@@ -69,12 +71,14 @@ _HOMES = {
         "CommitOutcomeUnknown",
         "CoordinatorError",
         "FacadeEndedTransaction",
+        "HandlerBroken",
         "InvalidEvent",
         "InvalidRun",
         "KeyConflict",
         "MissingExtra",
         "NoTransaction",
         "NotConfigured",
+        "PlacesWentBack",
         "RunConflict",
         "TraceRefused",
         "TransactionFailed",

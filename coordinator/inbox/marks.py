@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -80,10 +81,16 @@ _NOTE = text("""
       and r.upto <= b.taken - :recent
 """)
 
-_PLACE = re.compile(rb"\d{19}\.\d{19}")
-_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-_SOURCE = re.compile(rb"[\x20-\x7e]{1,1024}")
-_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_FORMS = {
+    "ce_source": re.compile(rb"[\x21-\x7e]{1,255}"),
+    "ce_outboxepoch": _UUID,
+    "ce_sequence": re.compile(rb"\d{19}\.\d{19}"),
+    "ce_time": re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"),
+    "ce_id": _UUID,
+}
+_OWN = ("ce_sequence", "ce_time", "ce_id")
+_OWN_FORM = re.compile(b" ".join(_FORMS[name].pattern for name in _OWN))
 
 
 class _Partition(NamedTuple):
@@ -126,7 +133,7 @@ class Marks:
         """
         check_name("consumer", consumer, BadInput)
         refuse_autocommit(session.connection())
-        asked = [_asked(record) for record in records]
+        asked = list(_asked(records))
         tracks = _locked(session, consumer, {place for place, _ in asked})
         takings = {
             place: Taking(track, partial(_recalled, session, consumer, place), self._recent)
@@ -154,21 +161,33 @@ class Marks:
         session.execute(_NOTE, values)
 
 
-def _asked(record: Record) -> tuple[_Partition, Event]:
-    headers = dict(record.headers)
-    source = _checked(headers, "ce_source", _SOURCE)
-    event = Event(
-        _checked(headers, "ce_outboxepoch", _UUID),
-        _checked(headers, "ce_sequence", _PLACE),
-        _checked(headers, "ce_time", _TIME),
-        _checked(headers, "ce_id", _UUID),
-    )
-    return _Partition(record.topic, record.partition, source), event
+def _asked(records: Sequence[Record]) -> Iterator[tuple[_Partition, Event]]:
+    """Of each record its partition and its event; by one pattern, as this runs for every record."""
+    recurring: dict[tuple[bytes | None, bytes | None], tuple[str, str]] = {}
+    for record in records:
+        headers = dict(record.headers)
+        pair = headers.get("ce_source"), headers.get("ce_outboxepoch")
+        if (known := recurring.get(pair)) is None:
+            known = _checked(headers, "ce_source"), _checked(headers, "ce_outboxepoch")
+            recurring[pair] = known
+        source, epoch = known
+        place, time, event_id = _own(headers)
+        partition = _Partition(record.topic, record.partition, source)
+        yield partition, Event(epoch, place, time, event_id)
 
 
-def _checked(headers: dict[str, bytes | None], name: str, form: re.Pattern[bytes]) -> str:
+def _own(headers: dict[str, bytes | None]) -> list[str]:
+    """Place, time and id of the record alone."""
+    with suppress(KeyError, TypeError):  # left out, or without a value: told by name below
+        own = b" ".join((headers["ce_sequence"], headers["ce_time"], headers["ce_id"]))  # type: ignore[arg-type]  # see above
+        if _OWN_FORM.fullmatch(own):
+            return own.decode().split(" ")
+    return [_checked(headers, name) for name in _OWN]
+
+
+def _checked(headers: dict[str, bytes | None], name: str) -> str:
     value = headers.get(name)
-    if value is None or not form.fullmatch(value):
+    if value is None or not _FORMS[name].fullmatch(value):
         raise BadInput(
             name,
             "missing, or not as our relay writes it: `marks` knows events of our relay only; "

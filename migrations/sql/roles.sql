@@ -78,3 +78,5 @@ grant insert (key, call_id, arguments, outcome) on public.transaction_records to
 -- outbox_consumer notes what it has taken.
 grant usage on schema inbox to outbox_consumer;
 grant select, insert on inbox.seen to outbox_consumer;
+grant select, insert, update on inbox.mark to outbox_consumer;
+grant select, insert, delete on inbox.recent to outbox_consumer;

@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 from coordinator import BadInput, OutboxEvent
 from coordinator.errors import HandlerBroken
 from coordinator.inbox.memory import Record
-from coordinator.testing.consumer_faults import check_batch_handler, check_handler
-from coordinator.testing.relay_records import relay_records
+from coordinator.testing import check_batch_handler, check_handler, relay_records
 
 Handler = Callable[[Session, Record], object]
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from coordinator import Outbox, OutboxEvent, once
 from coordinator.outbox.table import outbox_event
+from coordinator.testing import relay_records
 from tests.coordinator.database import engine_on
 from tests.docs.readme import examples, run
 
@@ -51,6 +52,41 @@ def test_a_record_delivered_twice_makes_one_invoice(database_url: str) -> None:
             run("Consumers", examples("Consumers")[0], message=message, **names)
         with Session(engine) as session:
             assert session.scalar(select(func.count()).select_from(Invoice)) == 1
+
+
+def test_marks_make_one_invoice_of_a_record_delivered_twice(database_url: str) -> None:
+    heading = "Marks: one row for a partition"
+    event = OutboxEvent.json(topic="orders", key="42", type="order.paid", data={})
+    topic, partition, offset, key, value, headers, _ = relay_records([event])[0]
+    message = SimpleNamespace(
+        topic=lambda: topic,
+        partition=lambda: partition,
+        offset=lambda: offset,
+        key=lambda: key,
+        value=lambda: value,
+        headers=lambda: headers,
+        timestamp=lambda: (1, 0),
+    )
+    with engine_on(database_url) as engine:
+        Base.metadata.create_all(engine)
+        names = {"Session": Session, "engine": engine, "Invoice": Invoice}
+        for _ in range(2):
+            run(heading, examples(heading)[0], messages=[message], **names)
+        with Session(engine) as session:
+            assert session.scalar(select(func.count()).select_from(Invoice)) == 1
+
+
+def test_the_handler_of_the_example_survives_its_check(database_url: str) -> None:
+    heading = "Test a consumer's handler"
+    names = run(heading, examples(heading)[0], text=text, OutboxEvent=OutboxEvent)
+    with engine_on(database_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("create table accounts (name text, cents int)"))
+            connection.execute(text("insert into accounts values ('ann', 0), ('bob', 0)"))
+        names["test_billing_survives_what_may_happen"](engine)
+        with engine.connect() as connection:
+            rows = connection.execute(text("select cents from accounts order by name")).scalars()
+            assert list(rows) == [16, 20]
 
 
 def test_a_card_is_charged_once_for_an_event_that_comes_twice(database_url: str) -> None:

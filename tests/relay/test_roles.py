@@ -21,11 +21,13 @@ from coordinator import (
     migrating,
     once,
 )
+from coordinator.inbox.marks import Marks
 from relay.admin import migrate
 from relay.admin.roles import grant_roles
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
 from tests.coordinator.database import engine_on
+from tests.coordinator.relay_records import relay_record
 from tests.migrations.project import Project
 from tests.relay.events import connected, emit, value_of
 from tests.support.kafka import Broker
@@ -92,6 +94,16 @@ def test_a_consumer_takes_an_event_once(users: Mapping[str, str]) -> None:
             with engine.begin() as connection:
                 answers.append(once(connection, event_id, consumer="billing"))
     assert answers == [True, False]
+
+
+def test_a_consumer_moves_its_marks(users: Mapping[str, str]) -> None:
+    batch = [relay_record(n) for n in range(3)]
+    with engine_on(users["outbox_consumer"]) as engine:
+        answers = []
+        for _ in range(2):
+            with Session(engine) as session, session.begin():
+                answers.append(Marks().take(session, "billing", batch))
+    assert answers == [[True] * 3, [False] * 3]
 
 
 # --- made, and made again -----------------------------------------------------------------------

@@ -31,6 +31,7 @@ _SEEDED = {
     "tests/": "a seeded dice",
     "relay/demo/": "a seeded dice: the work of the run runner",
     "relay/bench/": "a seeded dice: payloads",
+    "coordinator/testing/": "a seeded dice: the schedules of a check",
 }
 _READERS = {
     "relay/config.py": "the relay's one reader",
