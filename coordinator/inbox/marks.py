@@ -163,17 +163,16 @@ class Marks:
 
 def _asked(records: Sequence[Record]) -> Iterator[tuple[_Partition, Event]]:
     """Of each record its partition and its event; by one pattern, as this runs for every record."""
-    recurring: dict[tuple[bytes | None, bytes | None], tuple[str, str]] = {}
+    recurring: dict[tuple[str, int, bytes | None, bytes | None], tuple[_Partition, str]] = {}
     for record in records:
+        topic, number = record.topic, record.partition
         headers = dict(record.headers)
-        pair = headers.get("ce_source"), headers.get("ce_outboxepoch")
-        if (known := recurring.get(pair)) is None:
-            known = _checked(headers, "ce_source"), _checked(headers, "ce_outboxepoch")
-            recurring[pair] = known
-        source, epoch = known
+        kind = topic, number, headers.get("ce_source"), headers.get("ce_outboxepoch")
+        if (known := recurring.get(kind)) is None:
+            partition = _Partition(topic, number, _checked(headers, "ce_source"))
+            known = recurring[kind] = partition, _checked(headers, "ce_outboxepoch")
         place, time, event_id = _own(headers)
-        partition = _Partition(record.topic, record.partition, source)
-        yield partition, Event(epoch, place, time, event_id)
+        yield known[0], Event(known[1], place, time, event_id)
 
 
 def _own(headers: dict[str, bytes | None]) -> list[str]:

@@ -139,9 +139,10 @@ class Taking:
         note.event_ids.append(event.event_id)
         if self._recent is not None:
             self._recent.add(event.event_id)
-        place, time = event.place, event.time
+        _, place, time, _ = event
         if reached is not None:
-            place, time = max(place, reached.place), max(time, reached.newest_time)
+            place = max(reached.place, place)
+            time = max(reached.newest_time, time)
         self._epochs[event.epoch] = Reached(place, time, self._before.taken)
 
     def _known_ids(self) -> set[str]:
