@@ -5,7 +5,7 @@
 
 
     def upgrade() -> None:
-        migrating.upgrade(op, to="0006_expand_published")
+        migrating.upgrade(op, to="0008_expand_parked")
 
 The steps are the SQL files that `relay migrate` runs, and both note in one table how far the
 database is, so that each finds the other's work done. They run in the caller's transaction, under
