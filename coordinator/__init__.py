@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     from coordinator.errors import MissingExtra as MissingExtra
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
+    from coordinator.errors import Poison as Poison
     from coordinator.errors import RunConflict as RunConflict
     from coordinator.errors import TraceRefused as TraceRefused
     from coordinator.errors import TransactionFailed as TransactionFailed
     from coordinator.errors import WrongUse as WrongUse
     from coordinator.event import OutboxEvent as OutboxEvent
+    from coordinator.inbox.ids import Ids as Ids
     from coordinator.inbox.once import first_seen as first_seen
     from coordinator.inbox.once import once as once
+    from coordinator.inbox.release import discard as discard
+    from coordinator.inbox.release import release as release
     from coordinator.outbox.writer import Outbox as Outbox
     from coordinator.outcomes import DomainAck as DomainAck
     from coordinator.outcomes import DomainResult as DomainResult
@@ -75,13 +79,16 @@ _HOMES = {
         "MissingExtra",
         "NoTransaction",
         "NotConfigured",
+        "Poison",
         "RunConflict",
         "TraceRefused",
         "TransactionFailed",
         "WrongUse",
     ),
     "coordinator.event": ("OutboxEvent",),
+    "coordinator.inbox.ids": ("Ids",),
     "coordinator.inbox.once": ("first_seen", "once"),
+    "coordinator.inbox.release": ("discard", "release"),
     "coordinator.outbox.writer": ("Outbox",),
     "coordinator.outcomes": ("DomainAck", "DomainResult", "Outcome", "TransactionResult"),
     "coordinator.phases": ("TransactionPhase",),

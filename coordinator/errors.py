@@ -15,6 +15,7 @@ CoordinatorError
 |   |   +-- ProducedInTransaction a Kafka producer was called inside an open transaction
 |   +-- PointNotReached           found by `crash_at`: the call ended, or failed, before the crash
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
++-- Poison                        the record's: its handler can never take it; it is parked
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
     +-- CommitOutcomeUnknown      the network's: make the same call again with the same arguments,
@@ -144,6 +145,13 @@ class FacadeEndedTransaction(WrongUse):
         )
         self.operation = operation
         self.deed = deed
+
+
+class Poison(CoordinatorError):
+    """Raised by a consumer's handler: this record can never be handled, so park it at once.
+
+    Its message is stored as the reason: name the problem, and no value that must not be seen there.
+    """
 
 
 class TransactionFailed(CoordinatorError):

@@ -26,7 +26,7 @@ from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.compensation import compensate
 from coordinator.engine.memory import Call, Memory, Record
 from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction
-from coordinator.engine.retry import RetryBudget, is_transient
+from coordinator.engine.retry import RetryBudget
 from coordinator.engine.session_guard import guarded, watch
 from coordinator.engine.sessions import new_session, opened
 from coordinator.engine.unknown_commit import CommitReplyLost, commit, look_up
@@ -36,6 +36,7 @@ from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
 from coordinator.outcomes import DomainAck
 from coordinator.phases import phase_name
+from coordinator.transient import is_transient
 
 
 class EventPublisher(Protocol):

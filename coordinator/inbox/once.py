@@ -78,5 +78,7 @@ def first_seen(
     refuse_autocommit(session.connection() if isinstance(session, Session) else session)
     if not event_ids:
         return set()
-    taken = func.inbox.take(literal(consumer, Text), literal(list(event_ids), ARRAY(Uuid)), type_=Uuid)
+    taken = func.inbox.take(
+        literal(consumer, Text), literal(list(event_ids), ARRAY(Uuid)), type_=Uuid
+    )
     return set(session.execute(select(taken)).scalars())
