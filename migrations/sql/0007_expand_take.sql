@@ -9,8 +9,11 @@
 --   * a taker holds a shared advisory lock to the end of its transaction, and the change of slots takes it exclusively:
 --     when it is made, no taker is open, and whoever comes later reads with a snapshot (each statement of a READ
 --     COMMITTED transaction has its own) that sees all that was taken before;
---   * the snapshot of a REPEATABLE READ or SERIALIZABLE transaction may be older than the change. It locks the row of
---     the generation, which PostgreSQL refuses with a serialization failure (40001) if that row has changed since.
+--     (TRUNCATE waits for takers too, as they have read its slot. That is not enough: a taker that has just looked up
+--     which slot is the current one, and then waits behind the TRUNCATE, writes the old slot after the change);
+--   * the snapshot of a REPEATABLE READ or SERIALIZABLE transaction may be older than the change, and names the old slot
+--     as well. It locks the row of the generation, which PostgreSQL refuses with a serialization failure (40001) if that
+--     row has changed since.
 --
 -- Three slots, and a generation lasts half of `keep_for`: a key is kept for at least `keep_for` (the two generations
 -- after its own), and at most for 1.5 times as long, and the delay of the next `inbox.expire()`.
