@@ -51,6 +51,8 @@ from coordinator.validation import check_name, check_topic
 __all__ = ["Consumer"]
 
 _log: Final = logging.getLogger("coordinator.inbox")
+# The client's own lines, which it would else write to standard error.
+_client_log: Final = logging.getLogger("coordinator.inbox.librdkafka")
 
 _POLL_S: Final = 0.1
 _BATCH_FIRST: Final = 100
@@ -215,14 +217,19 @@ class Consumer:
     def _pause(self, seconds: float) -> None:
         """Wait between two attempts, and stay a member of the group."""
         until = monotonic() + seconds
+        # A partition that is taken away keeps its pause, and would bring it back some day: so all
+        # that were paused are resumed, and not only those that are assigned at the end.
+        paused: list[TopicPartition] = []
         try:
             while (left := until - monotonic()) > 0:
                 if self._stopping:
                     raise _Stopped
-                self._kafka.pause(self._kafka.assignment())
+                assigned = self._kafka.assignment()
+                self._kafka.pause(assigned)
+                paused += assigned
                 self._keep(self._kafka.poll(min(left, _POLL_S)))
         finally:
-            self._kafka.resume(self._kafka.assignment())
+            self._kafka.resume(paused)
 
     def _left(self, _: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
         # Called within poll() and consume() only, so never while a transaction is open.
@@ -285,7 +292,7 @@ def _client(
             raise BadInput(f"properties[{name!r}]", _REFUSED[name])
     ours = {**_FIXED, "bootstrap.servers": bootstrap_servers, "group.id": group_id}
     try:
-        return confluent_kafka.Consumer({**_OURS, **properties, **ours})
+        return confluent_kafka.Consumer({**_OURS, "logger": _client_log, **properties, **ours})
     except KafkaException as refusal:
         # The client's sentence may quote a value, and that may be a secret.
         text = str(refusal.args[0].str()).strip()

@@ -240,4 +240,5 @@ def _may_heal(error: BaseException) -> bool:
 
 def _tell_database_trouble(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.warning("database: %s; tried again", reason_of(error) if error else "no answer")
+    if error is not None:
+        _log.warning("database: %s; tried again", reason_of(error.__cause__ or error))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -212,6 +213,32 @@ def test_a_zombie_that_wakes_up_repeats_and_overtakes_nothing(
             zombie.send_signal(signal.SIGTERM)
             assert zombie.wait(30) == 0
     all_once_in_order(inbox, 1_000)
+
+
+def test_partitions_that_went_away_in_a_pause_flow_again_when_they_come_back(
+    inbox: Engine, broker: Broker, topic: str
+) -> None:
+    """A partition that is paused keeps the pause when it is taken away, and brings it back."""
+    paused, heals = Event(), Event()
+
+    def deadlock(session: Session, one: Record) -> None:
+        write_down(session, one)
+        if not heals.is_set():
+            paused.set()
+            session.execute(text("do $$ begin raise deadlock_detected; end $$"))
+
+    produce(broker, topic, range(100))
+    with running(loop(inbox, broker, topic, deadlock)):
+        assert paused.wait(30)
+        guest = Client(
+            {"bootstrap.servers": broker.bootstrap_servers, "group.id": NAME, **PROPERTIES}
+        )
+        guest.subscribe([topic])
+        until(lambda: guest.poll(0.1) or guest.assignment(), what="the guest to get partitions")
+        guest.close()
+        heals.set()
+        wait_for_effects(inbox, 100, timeout_s=20)
+    all_once_in_order(inbox, 100)
 
 
 def test_poison_is_parked_its_key_held_and_others_flow_until_it_is_released(
