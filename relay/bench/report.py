@@ -19,9 +19,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from relay.bench.consume import BASELINE, Consumed
 from relay.bench.drain import Contender, Drain, Watcher
 
-__all__ = ["show", "watching"]
+__all__ = ["show", "show_consumed", "watching"]
 
 _WIDTH_MAX: Final = 100
 
@@ -60,6 +61,22 @@ def show(found: Drain) -> None:
     console.print(
         f"{relay.events:,} events in {found.rounds} round(s); PostgreSQL {found.postgres},"
         f" broker: {found.broker}; load average {found.load_average:.1f} before"
+    )
+
+
+def show_consumed(found: Consumed) -> None:
+    """The figures side by side, and what they were measured on."""
+    table = Table(box=box.SIMPLE_HEAD, title="a backlog, consumed")
+    for heading in ("", "events/s", "of the rate without memory"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, pace in found.paces.items():
+        ratio = "" if name == BASELINE else f"{found.ratio(name):.2f}"
+        table.add_row(name, f"{pace.events_per_second:,.0f}", ratio)
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{found.paces[BASELINE].events:,} events in {found.rounds} round(s); PostgreSQL"
+        f" {found.postgres}, broker: {found.broker}; load average {found.load_average:.1f} before"
     )
 
 

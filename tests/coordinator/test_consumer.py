@@ -14,8 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
 from confluent_kafka import Consumer as Client
+from confluent_kafka import Producer, TopicPartition
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
