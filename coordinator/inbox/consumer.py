@@ -59,6 +59,8 @@ _BATCH_FIRST: Final = 100
 _BATCH_MAX: Final = 5_000
 _BATCH_TARGET_S: Final = 1.0
 _RELEASED_EVERY_S: Final = 1.0
+# Then it asks for records again, to stay a member of the group.
+_RELEASED_AT_ONCE: Final = 100
 _TIDY_EVERY_S: Final = 3_600.0
 
 _OURS: Final[Mapping[str, str | int | bool]] = {
@@ -247,7 +249,9 @@ class Consumer:
         try:
             if now >= self._next_look:
                 self._next_look = now + _RELEASED_EVERY_S
-                handle_released(self._engine, self._name, self._handle)
+                handle_released(
+                    self._engine, self._name, self._handle, records_max=_RELEASED_AT_ONCE
+                )
             if now >= self._next_tidying:
                 self._next_tidying = now + _TIDY_EVERY_S
                 with Session(self._engine) as session, session.begin():

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    cast,
     func,
     literal,
     select,
@@ -78,7 +79,7 @@ def first_seen(
     refuse_autocommit(session.connection() if isinstance(session, Session) else session)
     if not event_ids:
         return set()
-    taken = func.inbox.take(
-        literal(consumer, Text), literal(list(event_ids), ARRAY(Uuid)), type_=Uuid
-    )
+    # As one text: drivers take five times as long to write an array of so many elements.
+    ids = cast(literal(f"{{{','.join([one.hex for one in event_ids])}}}", Text), ARRAY(Uuid))
+    taken = func.inbox.take(literal(consumer, Text), ids, type_=Uuid)
     return set(session.execute(select(taken)).scalars())

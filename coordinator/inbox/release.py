@@ -41,7 +41,7 @@ def release(session: Session | Connection, parked_id: int, *, by: str) -> None:
         BadInput: no such record is waiting.
     """
     check_name("by", by, BadInput)
-    hold_id = _waiting(session, parked_id).hold_id
+    hold_id = _lock_hold_of(session, parked_id)
     asked = {"released_by": by, "released_at": func.clock_timestamp()}
     session.execute(update(inbox_hold).where(inbox_hold.c.id == hold_id).values(asked))
 
@@ -62,16 +62,23 @@ def discard(session: Session | Connection, parked_id: int, *, by: str, why: str)
     """
     check_name("by", by, BadInput)
     check_name("why", why, BadInput, 2_000)
-    hold_id = _waiting(session, parked_id).hold_id
-    _lock(session, inbox_hold.c.id == hold_id)
+    hold_id = _lock_hold_of(session, parked_id)
     given_up = {"discarded_by": by, "discarded_why": why, "discarded_at": func.clock_timestamp()}
     this = inbox_parked.c.id == parked_id
     session.execute(update(inbox_parked).where(this, _WAITING).values(hold_id=None, **given_up))
     _drop_if_empty(session, hold_id)
 
 
-def handle_released(engine: Engine, consumer: str, handle: Handle) -> int:
+def handle_released(
+    engine: Engine, consumer: str, handle: Handle, *, records_max: int | None = None
+) -> int:
     """Hand the records of released holds to the handler; returns how many it took.
+
+    Args:
+        engine: of the consumer's database.
+        consumer: the consumer's name.
+        handle: the handler, in `each` or `whole`.
+        records_max: stop after so many; None is all.
 
     Raises:
         WrongUse: see `RecordHandling.finish`.
@@ -84,7 +91,7 @@ def handle_released(engine: Engine, consumer: str, handle: Handle) -> int:
         hold_ids = session.execute(released.order_by(inbox_hold.c.released_at)).scalars().all()
     taken = 0
     for hold_id in hold_ids:
-        while _handle_first(engine, hold_id, handle):
+        while taken != records_max and _handle_first(engine, hold_id, handle):
             taken += 1
     return taken
 
@@ -136,13 +143,14 @@ def _lock(session: Session | Connection, *which: ColumnElement[bool]) -> bool:
     )
 
 
-def _waiting(session: Session | Connection, parked_id: int) -> Row[Any]:
-    found = session.execute(
-        select(inbox_parked.c.hold_id).where(inbox_parked.c.id == parked_id, _WAITING)
-    ).first()
-    if found is None:
-        raise BadInput("parked_id", f"no record {parked_id} is waiting in inbox.parked")
-    return found
+def _lock_hold_of(session: Session | Connection, parked_id: int) -> int:
+    """Lock the key of a waiting record; it may have been handled until just now."""
+    hold_id = select(inbox_parked.c.hold_id).where(inbox_parked.c.id == parked_id, _WAITING)
+    found: int | None = session.execute(hold_id).scalar()
+    if found is not None and _lock(session, inbox_hold.c.id == found):
+        if session.execute(hold_id).first() is not None:
+            return found
+    raise BadInput("parked_id", f"no record {parked_id} is waiting in inbox.parked")
 
 
 def _drop_if_empty(session: Session | Connection, hold_id: int) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import cpu_count, getloadavg
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -62,10 +62,16 @@ class Pace:
     events: int = 0
     timed_events: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def events_per_second(self) -> float:
         return self.timed_events / self.seconds
+
+    @property
+    def client_cpu_us_per_event(self) -> float:
+        """Of this process, the Kafka client's threads included; the database's is not in it."""
+        return self.cpu_seconds / self.timed_events * 1e6
 
 
 @dataclass(slots=True)
@@ -90,11 +96,18 @@ class Consumed:
             f"{name.replace(' ', '_')}_events_per_second": round(pace.events_per_second)
             for name, pace in self.paces.items()
         }
+        costs = {
+            f"{name.replace(' ', '_')}_client_cpu_us_per_event": round(
+                pace.client_cpu_us_per_event, 2
+            )
+            for name, pace in self.paces.items()
+        }
         ratios = {f"{name}_ratio_to_no_memory": round(self.ratio(name), 3) for name in _MEMORIES}
         return {
             "events": self.paces[BASELINE].events,
             "payload_bytes": PAYLOAD_BYTES,
             **rates,
+            **costs,
             **ratios,
             "batch_events_max": _BATCH_MAX,
             "rounds": self.rounds,
@@ -136,10 +149,12 @@ class _Taking:
         self._events = events
         self.stop: Callable[[], None] = lambda: None
         self._began: list[float] = []
+        self._cpu: list[float] = []
         self._sizes: list[int] = []
 
     def __call__(self, session: Session, records: Sequence[Record]) -> None:
         self._began.append(monotonic())
+        self._cpu.append(process_time())
         self._sizes.append(len(records))
         sizes = [len(record.value or b"") for record in records]
         session.execute(_INSERT, {"ids": [one.event_id for one in records], "sizes": sizes})
@@ -152,6 +167,7 @@ class _Taking:
         pace.events += self._events
         pace.timed_events += sum(self._sizes[:-1])
         pace.seconds += self._began[-1] - self._began[0]
+        pace.cpu_seconds += self._cpu[-1] - self._cpu[0]
 
 
 def _let_take(engine: Engine, stage: Stage, name: str, events: int, pace: Pace) -> None:
@@ -208,8 +224,8 @@ def _record(message: confluent_kafka.Message) -> Record:
         message.topic() or "",
         message.partition() or 0,
         message.offset() or 0,
-        message.key(),  # type: ignore[arg-type]  # bytes, without a deserializer
-        message.value(),  # type: ignore[arg-type]  # as above
+        message.key(),
+        message.value(),
         message.headers() or (),  # type: ignore[arg-type]  # a list, as it was consumed
         message.timestamp()[1],
     )

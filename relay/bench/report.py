@@ -67,11 +67,12 @@ def show(found: Drain) -> None:
 def show_consumed(found: Consumed) -> None:
     """The figures side by side, and what they were measured on."""
     table = Table(box=box.SIMPLE_HEAD, title="a backlog, consumed")
-    for heading in ("", "events/s", "of the rate without memory"):
+    for heading in ("", "events/s", "of the rate without memory", "client CPU an event"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, pace in found.paces.items():
         ratio = "" if name == BASELINE else f"{found.ratio(name):.2f}"
-        table.add_row(name, f"{pace.events_per_second:,.0f}", ratio)
+        cpu = f"{pace.client_cpu_us_per_event:.1f} us"
+        table.add_row(name, f"{pace.events_per_second:,.0f}", ratio, cpu)
     console = _console()
     console.print(table)
     console.print(
