@@ -147,10 +147,12 @@ def _lock_hold_of(session: Session | Connection, parked_id: int) -> int:
     """Lock the key of a waiting record; it may have been handled until just now."""
     hold_id = select(inbox_parked.c.hold_id).where(inbox_parked.c.id == parked_id, _WAITING)
     found: int | None = session.execute(hold_id).scalar()
-    if found is not None and _lock(session, inbox_hold.c.id == found):
-        if session.execute(hold_id).first() is not None:
-            return found
-    raise BadInput("parked_id", f"no record {parked_id} is waiting in inbox.parked")
+    if found is not None:
+        _lock(session, inbox_hold.c.id == found)
+        found = session.execute(hold_id).scalar()
+    if found is None:
+        raise BadInput("parked_id", f"no record {parked_id} is waiting in inbox.parked")
+    return found
 
 
 def _drop_if_empty(session: Session | Connection, hold_id: int) -> None:

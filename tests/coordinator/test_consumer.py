@@ -338,7 +338,7 @@ def test_batches_grow_while_they_are_fast(inbox: Engine, broker: Broker, topic: 
         ("topic", {"topics": ["or ders"]}),
         ("batch_max", {"batch_max": 0}),
         ("handler", {"handler": None}),
-        ("handler", {"batch_handler": print}),
+        ("handler", {"batch_handler": write_down}),
         (r"properties\['enable.auto.commit'\]", {"properties": {"enable.auto.commit": True}}),
         (r"properties\['group.id'\]", {"properties": {"group.id": "x"}}),
         ("properties: librdkafka: No such", {"properties": {"no.such": "x"}}),
