@@ -44,6 +44,7 @@ from coordinator.inbox.handling import HandlerFailed, Patience, RecordHandling, 
 from coordinator.inbox.ids import Ids
 from coordinator.inbox.memory import Memory, Record
 from coordinator.inbox.parking import reason_of
+from coordinator.inbox.properties import client_properties, refused
 from coordinator.inbox.release import handle_released
 from coordinator.transient import is_transient
 from coordinator.validation import check_name, check_topic
@@ -62,26 +63,6 @@ _RELEASED_EVERY_S: Final = 1.0
 # Then it asks for records again, to stay a member of the group.
 _RELEASED_AT_ONCE: Final = 100
 _TIDY_EVERY_S: Final = 3_600.0
-
-_OURS: Final[Mapping[str, str | int | bool]] = {
-    # A new group begins with the oldest record: librdkafka's own default skips what is there.
-    "auto.offset.reset": "earliest",
-    "isolation.level": "read_committed",
-}
-_FIXED: Final[Mapping[str, str | int | bool]] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-}
-_AFTER_THE_DATABASE: Final = "offsets are committed by the loop, after the database"
-_REFUSED: Final[Mapping[str, str]] = {
-    "enable.auto.commit": _AFTER_THE_DATABASE,
-    "enable.auto.offset.store": _AFTER_THE_DATABASE,
-    "auto.commit.interval.ms": _AFTER_THE_DATABASE,
-    "auto.commit.enable": _AFTER_THE_DATABASE,
-    "bootstrap.servers": "is an argument of its own",
-    "metadata.broker.list": "is an argument of its own: bootstrap_servers",
-    "group.id": "is an argument of its own: group_id",
-}
 
 
 class _Stopped(Exception):
@@ -291,15 +272,8 @@ def _check(consumer: object, topics: Sequence[str], batch_max: int) -> None:
 def _client(
     bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]
 ) -> confluent_kafka.Consumer:
-    for name in properties:
-        if name in _REFUSED:
-            raise BadInput(f"properties[{name!r}]", _REFUSED[name])
-    ours = {**_FIXED, "bootstrap.servers": bootstrap_servers, "group.id": group_id}
+    wanted = client_properties(bootstrap_servers, group_id, properties)
     try:
-        return confluent_kafka.Consumer({**_OURS, "logger": _client_log, **properties, **ours})
+        return confluent_kafka.Consumer({"logger": _client_log, **wanted})
     except KafkaException as refusal:
-        # The client's sentence may quote a value, and that may be a secret.
-        text = str(refusal.args[0].str()).strip()
-        if any(str(value) and str(value) in text for value in properties.values()):
-            text = "a value is not taken"
-        raise BadInput("properties", f"librdkafka: {text}") from None
+        raise refused(str(refusal.args[0].str()), properties) from None
