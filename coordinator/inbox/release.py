@@ -149,7 +149,8 @@ def _lock_hold_of(session: Session | Connection, parked_id: int) -> int:
     found: int | None = session.execute(hold_id).scalar()
     if found is not None:
         _lock(session, inbox_hold.c.id == found)
-        found = session.execute(hold_id).scalar()
+        if session.execute(hold_id).first() is None:
+            found = None
     if found is None:
         raise BadInput("parked_id", f"no record {parked_id} is waiting in inbox.parked")
     return found
