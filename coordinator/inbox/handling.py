@@ -193,11 +193,11 @@ class RecordHandling:
         try:
             self._until_patience_ends(self._commit, [record])
         except HandlerFailed as failure:
-            reason = reason_of(failure.__cause__ or failure)
-            self._until_database_answers(self._park, record, reason)
-            _log.warning(
-                "parked %s[%d]@%d: %s", record.topic, record.partition, record.offset, reason
-            )
+            cause = failure.__cause__ or failure
+            self._until_database_answers(self._park, record, reason_of(cause))
+            # The reason stands beside the record. It may quote a value, so it is not logged.
+            place = (record.topic, record.partition, record.offset)
+            _log.warning("parked %s[%d]@%d: %s", *place, type(cause).__name__)
 
     def _park(self, record: Record, reason: str) -> None:
         with Session(self._engine) as session, session.begin():

@@ -75,6 +75,7 @@ grant select on public.run_completions, public.transaction_records to outbox_coo
 grant insert (tenant_id, run_id, call_id, arguments, result) on public.run_completions to outbox_coordinator;
 grant insert (key, call_id, arguments, outcome) on public.transaction_records to outbox_coordinator;
 
--- outbox_consumer notes what it has taken.
+-- outbox_consumer takes events, and parks, releases and discards them.
 grant usage on schema inbox to outbox_consumer;
-grant select, insert on inbox.seen to outbox_consumer;
+grant execute on function inbox.take(text, uuid[]), inbox.expire() to outbox_consumer;
+grant select, insert, update, delete on inbox.hold, inbox.parked to outbox_consumer;

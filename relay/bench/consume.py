@@ -12,7 +12,7 @@ of all batches but the last: joining and leaving the group do not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import cpu_count, getloadavg
@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 import confluent_kafka
 import psycopg
 from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
@@ -139,7 +140,25 @@ def consume(events: int, broker: BrokerKind, watcher: Watcher) -> Consumed:
                 _let_take(engine, stage, name, count, pace)
                 watcher.at(name, (number + 1) * count, rounds * count)
         engine.dispose()
+        _forget_groups(stage, found.paces)
     return found
+
+
+def _forget_groups(stage: Stage, names: Iterable[str]) -> None:
+    # Brokers of our own are gone in a moment, and the mock takes no such request.
+    if config.given_services()[1] is not None:
+        servers: dict[str, Any] = {
+            **config.kafka_properties(),
+            "bootstrap.servers": stage.bootstrap_servers,
+        }
+        groups = [_group(stage, name) for name in names]
+        with suppress(KafkaException):
+            for done in AdminClient(servers).delete_consumer_groups(groups).values():
+                done.result()
+
+
+def _group(stage: Stage, name: str) -> str:
+    return f"{stage.topic}-{name.replace(' ', '-')}"
 
 
 class _Taking:
@@ -172,7 +191,7 @@ class _Taking:
 
 def _let_take(engine: Engine, stage: Stage, name: str, events: int, pace: Pace) -> None:
     taking = _Taking(events)
-    group = f"{stage.topic}-{name.replace(' ', '-')}"
+    group = _group(stage, name)
     properties = {**_PROPERTIES, **config.kafka_properties()}
     if name == BASELINE:
         _take_without_memory(engine, stage, group, properties, taking)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from coordinator import (
@@ -18,14 +19,20 @@ from coordinator import (
     TraceFacade,
     Transaction,
     create_transaction_coordinator,
+    discard,
     migrating,
     once,
+    release,
 )
+from coordinator.inbox.handling import each
+from coordinator.inbox.ids import Ids
+from coordinator.inbox.release import handle_released
 from relay.admin import migrate
 from relay.admin.roles import grant_roles
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
 from tests.coordinator.database import engine_on
+from tests.coordinator.records import handling, record
 from tests.migrations.project import Project
 from tests.relay.events import connected, emit, value_of
 from tests.support.kafka import Broker
@@ -92,6 +99,21 @@ def test_a_consumer_takes_an_event_once(users: Mapping[str, str]) -> None:
             with engine.begin() as connection:
                 answers.append(once(connection, event_id, consumer="billing"))
     assert answers == [True, False]
+
+
+def test_a_consumer_parks_releases_and_lets_keys_expire(users: Mapping[str, str]) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    with engine_on(users["outbox_consumer"]) as engine:
+        handling(engine, refuse).finish([record(0), record(1)])
+        with engine.begin() as connection:
+            first, last = connection.scalars(text("select id from inbox.parked order by id"))
+            discard(connection, last, by="ada", why="sent twice")
+            release(connection, first, by="ada")
+        assert handle_released(engine, "billing", each(lambda *_: None)) == 1
+        with Session(engine) as session, session.begin():
+            Ids().tidy(session)
 
 
 # --- made, and made again -----------------------------------------------------------------------
