@@ -12,7 +12,6 @@ create table inbox.hold (
     released_at timestamptz,
     unique (consumer, topic, key)
 );
-comment on table inbox.hold is 'Keys whose records are parked. To release one: set released_at and released_by.';
 
 -- parked: in the order of `id` within a hold. `reason` is null for a record that only waits behind another. A discarded
 -- record stays as evidence, until somebody deletes it.
@@ -37,4 +36,3 @@ create table inbox.parked (
     unique (consumer, topic, partition, "offset")
 );
 create index parked_hold_idx on inbox.parked (hold_id, id);
-comment on table inbox.parked is 'Records that a consumer could not handle, and those of the same key behind them.';
