@@ -56,7 +56,10 @@ TABLE = """
     read runs                -         x         -       -         -        -
     write a run's ack        -         x         -       -         -        -
     write an ack             -         x         -       -         -        -
-    read the inbox           -         -         -       -         x        -
+    expire                   -         -         -       -         x        -
+    read taken events        -         -         -       -         -        -
+    read what is parked      -         -         -       -         x        -
+    move the generation      -         -         -       -         -        -
     write a position         -         -         -       -         -        -
     write a txid             -         -         -       -         -        -
     write a record's txid    -         -         -       -         -        -
@@ -102,7 +105,10 @@ SQL = {
     "read a leaf": "select position from outbox.event_0",
     "read records": "select * from public.transaction_records",
     "read runs": "select * from public.run_completions",
-    "read the inbox": "select * from inbox.seen",
+    "expire": "select inbox.expire()",
+    "read taken events": "select * from inbox.seen",
+    "read what is parked": "select * from inbox.parked join inbox.hold on hold.id = hold_id",
+    "move the generation": "update inbox.generation set number = 9",
     "write a position": "insert into outbox.event (position, topic, type) overriding system value"
     " values (1, 't', 'x.y')",
     "write a txid": "insert into outbox.event (txid, topic, type) values ('1', 't', 'x.y')",
