@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from coordinator.engine.async_work import AsyncTransaction as AsyncTransaction
     from coordinator.engine.coordinator import Coordinator as Coordinator
     from coordinator.engine.operation import RollbackAction as RollbackAction
+    from coordinator.engine.recover import LeftEffect as LeftEffect
+    from coordinator.engine.recover import Recovery as Recovery
+    from coordinator.engine.recover import recover as recover
     from coordinator.engine.retry import RetryBudget as RetryBudget
+    from coordinator.engine.undo_registry import undo as undo
     from coordinator.engine.work import Transaction as Transaction
     from coordinator.errors import BadInput as BadInput
     from coordinator.errors import CommitOutcomeUnknown as CommitOutcomeUnknown
     from coordinator.errors import CoordinatorError as CoordinatorError
+    from coordinator.errors import EarlierNotUndone as EarlierNotUndone
     from coordinator.errors import FacadeEndedTransaction as FacadeEndedTransaction
     from coordinator.errors import InvalidEvent as InvalidEvent
     from coordinator.errors import InvalidRun as InvalidRun
@@ -62,12 +67,15 @@ _HOMES = {
     "coordinator.engine.async_work": ("AsyncTransaction",),
     "coordinator.engine.coordinator": ("Coordinator",),
     "coordinator.engine.operation": ("RollbackAction",),
+    "coordinator.engine.recover": ("LeftEffect", "Recovery", "recover"),
     "coordinator.engine.retry": ("RetryBudget",),
+    "coordinator.engine.undo_registry": ("undo",),
     "coordinator.engine.work": ("Transaction",),
     "coordinator.errors": (
         "BadInput",
         "CommitOutcomeUnknown",
         "CoordinatorError",
+        "EarlierNotUndone",
         "FacadeEndedTransaction",
         "InvalidEvent",
         "InvalidRun",

@@ -17,6 +17,8 @@ CoordinatorError
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
+    +-- EarlierNotUndone        what an earlier attempt did outside the database is still there, and
+    |                           its undo fails: mend that, then make the call again
     +-- CommitOutcomeUnknown      the network's: make the same call again with the same arguments,
                                   it finds out what became of the commit, and completes the rest
 """
@@ -180,6 +182,23 @@ class TraceRefused(TransactionFailed, BadInput):
     def __init__(self, problem: str) -> None:
         TransactionFailed.__init__(self, f"trace_id: {problem}", TransactionPhase.NOT_STARTED)
         BadInput.__init__(self, "trace_id", problem)
+
+
+class EarlierNotUndone(TransactionFailed):
+    """An earlier attempt under this key left an effect outside the database that cannot be undone.
+
+    Nothing was done on top of it: a later undo could take back the new effect with the old one.
+
+    Attributes:
+        undo: the name of the undo.
+    """
+
+    def __init__(self, undo: str, problem: str) -> None:
+        super().__init__(
+            f"an earlier attempt under this key left an effect outside the database, and its undo "
+            f"{undo!r} did not take it back: {problem}"
+        )
+        self.undo = undo
 
 
 class CommitOutcomeUnknown(TransactionFailed):

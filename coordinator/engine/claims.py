@@ -8,6 +8,7 @@ the end of the first, and then reads its record, or gets the claim after a rollb
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     FetchedValue,
     ForeignKeyConstraint,
@@ -134,8 +136,13 @@ class Claims:
 
     def acknowledge(self, session: Session, call: Call, ack: DomainAck) -> None:
         """Write what became of a rollback action."""
-        row = {"id": uuid4(), "key": list(call.key), "call_id": call.call_id, **asdict(ack)}
-        session.execute(plain_insert(transaction_acks), row)
+        write_ack(session.connection(), call.key, call.call_id, ack)
+
+
+def write_ack(connection: Connection, key: Sequence[str], call_id: UUID, ack: DomainAck) -> None:
+    """Write what became of a rollback action or an undo of a call under `key`."""
+    row = {"id": uuid4(), "key": list(key), "call_id": call_id, **asdict(ack)}
+    connection.execute(plain_insert(transaction_acks), row)
 
 
 def _recorded(session: Session, call: Call) -> Outcome:

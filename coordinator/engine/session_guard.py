@@ -69,11 +69,20 @@ def guarded(session: Session, operation: str) -> Iterator[None]:
         if running.offences:
             # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
             # it for ended: the pool would hand half of this one to the next.
-            unwatched = _running.set(None)
-            session.invalidate()
-            _running.reset(unwatched)
+            with unguarded():
+                session.invalidate()
     if running.offences:
         raise running.offences[0]
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """Let the engine itself use other connections in the middle of a domain's code."""
+    token = _running.set(None)
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 def watch(engine: Engine) -> None:

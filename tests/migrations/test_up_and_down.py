@@ -30,6 +30,7 @@ REVISIONS = [
     "0004_expand_claims",
     "0005_expand_emit_many",
     "0006_expand_published",
+    "0007_expand_intents",
 ]
 
 

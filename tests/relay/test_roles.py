@@ -17,9 +17,12 @@ from coordinator import (
     OutboxEvent,
     TraceFacade,
     Transaction,
+    TransactionFailed,
     create_transaction_coordinator,
     migrating,
     once,
+    recover,
+    undo,
 )
 from relay.admin import migrate
 from relay.admin.roles import grant_roles
@@ -66,6 +69,22 @@ def test_a_run_is_completed_and_asked_for_by_a_coordinator(
         assert [result.replayed for result in results] == [False, True]
         assert [results[1].wait_published(0), outcome.wait_published(0)] == [False, False]
     assert status(database_url)["pending"] == 5
+
+
+def test_a_coordinator_acts_outside_and_recovers(users: Mapping[str, str]) -> None:
+    @undo("test.roles")
+    def nothing() -> None: ...
+
+    def acts_and_fails(tx: Transaction) -> None:
+        tx.outside(nothing, undo=nothing)
+        raise KeyError
+
+    with engine_on(users["outbox_coordinator"]) as engine:
+        with pytest.raises(TransactionFailed) as failed:
+            Coordinator(engine).run(acts_and_fails, key=("t",))
+        Coordinator(engine).run(lambda tx: tx.outside(nothing, undo=nothing), key=("t", 2))
+        assert recover(engine).is_complete
+    assert [ack.action_succeeded for ack in failed.value.acks] == [True]
 
 
 def test_the_relay_publishes_and_both_who_may_ask_see_it(

@@ -21,6 +21,7 @@ from coordinator import (
     create_transaction_coordinator,
     first_seen,
     once,
+    recover,
 )
 from relay.core.window import CHUNK_BITS
 from tests.cli.command import relay as run_relay
@@ -56,6 +57,9 @@ TABLE = """
     read runs                -         x         -       -         -        -
     write a run's ack        -         x         -       -         -        -
     write an ack             -         x         -       -         -        -
+    read intents             -         x         -       -         -        -
+    delete settlements       -         x         -       -         -        -
+    recover                  -         x         -       -         -        -
     read the inbox           -         -         -       -         x        -
     write a position         -         -         -       -         -        -
     write a txid             -         -         -       -         -        -
@@ -114,6 +118,8 @@ SQL = {
     "write an ack": "insert into public.transaction_acks (id, key, call_id, domain,"
     " action, status, reason, action_succeeded) values (gen_random_uuid(), '{k}',"
     " gen_random_uuid(), 'd', 'a', 'rolled_back', 'r', true)",
+    "read intents": "select * from public.transaction_intents",
+    "delete settlements": "delete from public.transaction_settlements",
     "change an event": "update outbox.event set payload = ''",
     "delete an event": "delete from outbox.event",
     "empty a leaf": "truncate outbox.event_0",
@@ -181,6 +187,7 @@ PYTHON: Mapping[str, Callable[[Session], object]] = {
     "run": run,
     "execute": execute,
     "execute with trace": execute_with_trace,
+    "recover": lambda session: recover(session.get_bind().engine),
     "once": lambda session: once(session, uuid4(), consumer="billing"),
     "first_seen": lambda session: first_seen(session, [uuid4()], consumer="billing"),
 }
