@@ -29,9 +29,14 @@ def begin_beside(engine: Engine) -> Iterator[Connection]:
     In READ COMMITTED each statement sees what is committed by then, which the lock of an attempt
     relies on.
     """
-    with _beside(engine).begin() as connection:
-        connection.detach()  # from the pool: it is closed, not kept
-        yield connection
+    with _beside(engine).connect() as connection:
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            # Its pool is to close it, not to keep it. Not detach(): an AsyncConnection of psycopg
+            # would stay open then.
+            connection.invalidate()
 
 
 def _beside(engine: Engine) -> Engine:
