@@ -1,8 +1,10 @@
-"""`relay bench`: measures the relay beside its peers, in the same run."""
+"""`relay bench`: measures the relay and the coordinator beside their peers, in the same run."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -11,16 +13,20 @@ from relay.errors import RelayError
 
 __all__ = ["bench"]
 
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="The figures as one JSON object, last."
+)
+
 
 @click.group()
 def bench() -> None:
-    """Measure the relay beside its peers, in the same run."""
+    """Measure the relay and the coordinator beside their peers, in the same run."""
 
 
 @bench.command()
 @click.option("--events", type=click.IntRange(1), default=500_000, show_default=True)
 @broker_option
-@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, last.")
+@_json_option
 def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Publish a backlog of 500-byte events; compare with SKIP LOCKED and with a bare produce().
 
@@ -28,19 +34,48 @@ def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     new database and a new topic of them, removed at the end), and brings its own where they are
     not.
     """
-    try:
+    with _explained():
         from relay.bench import report
         from relay.bench.drain import drain as run
-        from relay.demo.kept_process import ServiceFailed
+
+        with report.watching() as watcher:
+            found = run(events, broker, watcher)
+    report.show(found)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+
+
+@bench.command()
+@click.option("--transactions", type=click.IntRange(16), default=800, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=8, show_default=True)
+@_json_option
+def writers(transactions: int, rounds: int, as_json: bool) -> None:
+    """Complete runs with 1, 8 and 16 writers; compare with the same rows by hand in psycopg.
+
+    Each round is so many transactions in each way. Uses the database server of RELAY_DATABASE_URL
+    where it is set (a new database of it, removed at the end), and brings its own where it is not.
+    """
+    with _explained():
+        from relay.bench import report
+        from relay.bench.writers import writers as run
+
+        with report.watching() as watcher:
+            found = run(transactions, rounds, watcher)
+    report.show_writers(found)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what is missing, or what did not start, as an error of this command."""
+    from relay.demo.kept_process import ServiceFailed
+
+    try:
+        yield
     except ModuleNotFoundError as missing:
         raise RelayError(
             f"the benchmark needs {missing.name}: pip install 'outbox-relay[demo]'"
         ) from missing
-    try:
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
     except ServiceFailed as problem:
         raise RelayError(str(problem)) from problem
-    report.show(found)
-    if as_json:
-        click.echo(json.dumps(found.to_dict()))
