@@ -137,15 +137,21 @@ class FacadeEndedTransaction(WrongUse):
     Attributes:
         operation: the domain operation that did it.
         deed: what it did.
+        file, line: of the call, in the domain's own code; None where it was found out later.
     """
 
-    def __init__(self, operation: str, deed: str) -> None:
+    def __init__(
+        self, operation: str, deed: str, file: str | None = None, line: int | None = None
+    ) -> None:
+        place = "" if file is None else f" at {file}:{line}"
         super().__init__(
-            f"operation {operation!r} called {deed}: a domain works on the session that it is "
-            "handed, and the coordinator alone commits or rolls back"
+            f"operation {operation!r} called {deed}{place}: a domain works on the session that it "
+            "is handed, and the coordinator alone commits or rolls back"
         )
         self.operation = operation
         self.deed = deed
+        self.file = file
+        self.line = line
 
 
 class TransactionFailed(CoordinatorError):

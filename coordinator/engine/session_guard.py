@@ -6,25 +6,34 @@ task:
 
 - commit, rollback, close and the like of its session are refused before they act;
 - so are a commit of the Connection below it, SQL text that ends a transaction, and the checkout of
-  another connection from the engine (a domain that opens a session of its own);
+  another connection to the same database (a domain that opens a session of its own), from this
+  engine or from any other in the process;
 - a rollback of the Connection is not refused but remembered, and fails the operation when it
   returns: SQLAlchemy itself rolls back there after a failed flush, and that error must be seen;
 - a refusal that the domain's code swallows fails the operation as well.
 
 What goes round SQLAlchemy, through the raw driver's connection, meets the claim: see `run_claims`
 and `transaction_claims`, whose deferred key lets PostgreSQL refuse that commit.
+
+Not seen: a connection that the driver makes without SQLAlchemy, one of another driver than psycopg
+from an engine of its own, one through another address of the same server (a pooler, say), and what
+a domain has another thread do. Nor can another database be in the same transaction, so a connection
+there is the domain's own affair.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, event
+import psycopg
+from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from coordinator.errors import FacadeEndedTransaction
@@ -36,6 +45,9 @@ _ENDS_TRANSACTION = re.compile(
            | rollback (?!\s+(?:(?:work|transaction)\s+)?to\b))\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+
+# Between the call in a domain's code and its refusal here.
+_NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
 
 
 @dataclass(slots=True)
@@ -50,6 +62,9 @@ class _Running:
 # by the same code must be recognised too, and other threads must not. A task that the code starts
 # has a copy, and may outlive it: so the value itself knows when it is over.
 _running: ContextVar[_Running | None] = ContextVar("running domain operation", default=None)
+
+# Where coordinators have worked: address, port and name of the database.
+_databases: set[tuple[str, int, str]] = set()
 
 
 @contextmanager
@@ -147,9 +162,27 @@ def _refuse(deed: str) -> None:
 
 
 def _offend(running: _Running, deed: str) -> NoReturn:
-    offence = FacadeEndedTransaction(running.operation, deed)
+    offence = _offence(running, deed)
     running.offences.append(offence)
     raise offence
+
+
+def _offence(running: _Running, deed: str) -> FacadeEndedTransaction:
+    frame = _domains_frame(sys._getframe(1))  # noqa: SLF001 - the documented way to one's callers
+    if frame is None:
+        return FacadeEndedTransaction(running.operation, deed)
+    return FacadeEndedTransaction(running.operation, deed, frame.f_code.co_filename, frame.f_lineno)
+
+
+def _domains_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame that is neither SQLAlchemy's nor ours; none is a greenlet's."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        is_generated = frame.f_code.co_filename.startswith("<sqlalchemy ")
+        if not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS:
+            return frame
+        frame = frame.f_back
+    return None
 
 
 def _on_commit(_connection: Connection) -> None:
@@ -159,7 +192,7 @@ def _on_commit(_connection: Connection) -> None:
 def _on_rollback(_connection: Connection) -> None:
     running = _present()
     if running is not None:
-        running.offences.append(FacadeEndedTransaction(running.operation, "connection.rollback()"))
+        running.offences.append(_offence(running, "connection.rollback()"))
 
 
 def _on_execute(
@@ -169,5 +202,20 @@ def _on_execute(
         _refuse(f"the statement {found.group().strip().upper()}")
 
 
-def _on_checkout(*_connection_record_proxy: Any) -> None:
+def _on_checkout(connection: Any, *_record_proxy: Any) -> None:
     _refuse("for another connection of the engine")
+    if (database := _database_of(connection)) is not None:
+        _databases.add(database)
+
+
+@event.listens_for(Pool, "checkout")
+def _on_any_checkout(connection: Any, *_record_proxy: Any) -> None:
+    if _running.get() is not None and _database_of(connection) in _databases:
+        _refuse("for another connection to the same database")
+
+
+def _database_of(connection: Any) -> tuple[str, int, str] | None:
+    driver = getattr(connection, "driver_connection", connection)
+    if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
+        return None
+    return driver.info.hostaddr or driver.info.host, driver.info.port, driver.info.dbname
