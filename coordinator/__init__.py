@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
     from coordinator.errors import RunConflict as RunConflict
+    from coordinator.errors import SchemaRegistryAway as SchemaRegistryAway
     from coordinator.errors import TraceRefused as TraceRefused
     from coordinator.errors import TransactionFailed as TransactionFailed
     from coordinator.errors import WrongUse as WrongUse
     from coordinator.event import OutboxEvent as OutboxEvent
     from coordinator.inbox.once import first_seen as first_seen
     from coordinator.inbox.once import once as once
+    from coordinator.outbox.schema_registry import RegisteredSchema as RegisteredSchema
     from coordinator.outbox.writer import Outbox as Outbox
     from coordinator.outcomes import DomainAck as DomainAck
     from coordinator.outcomes import DomainResult as DomainResult
@@ -84,6 +86,7 @@ _HOMES = {
         "NoTransaction",
         "NotConfigured",
         "RunConflict",
+        "SchemaRegistryAway",
         "TraceRefused",
         "TransactionFailed",
         "WrongUse",
@@ -101,7 +104,11 @@ _HOMES = {
         "set_transaction_coordinator",
     ),
 }
+# Not in __all__: `import *` would ask for the extra `registry`.
+_HOMES_OF_EXTRAS = {"coordinator.outbox.schema_registry": ("RegisteredSchema",)}
+
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF_EXTRA = {name: module for module, names in _HOMES_OF_EXTRAS.items() for name in names}
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of the names
     *_HOME_OF
@@ -109,10 +116,11 @@ __all__ = [  # noqa: PLE0604 - the table above is the one list of the names
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    home = _HOME_OF.get(name) or _HOME_OF_EXTRA.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOME_OF)
+    return sorted([*_HOME_OF, *_HOME_OF_EXTRA])

@@ -15,6 +15,7 @@ CoordinatorError
 |   |   +-- ProducedInTransaction a Kafka producer was called inside an open transaction
 |   +-- PointNotReached           found by `crash_at`: the call ended, or failed, before the crash
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
++-- SchemaRegistryAway            the registry's: nothing was written, the call may be made again
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
     +-- EarlierNotUndone        what an earlier attempt did outside the database is still there, and
@@ -129,6 +130,13 @@ class ProducedInTransaction(Leak):
 
 class PointNotReached(WrongUse):
     """The call was to be killed at a point that it did not come to."""
+
+
+class SchemaRegistryAway(CoordinatorError):
+    """The Schema Registry did not answer, so an event could not be made; nothing was written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the Schema Registry did not answer ({reason}); try again later")
 
 
 class FacadeEndedTransaction(WrongUse):

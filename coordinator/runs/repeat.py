@@ -23,7 +23,6 @@ from coordinator.errors import FacadeEndedTransaction, RunConflict
 from coordinator.outcomes import DomainAck, TransactionResult
 from coordinator.phases import TransactionPhase
 
-
 # All statements are built once: building one takes longer than sending it.
 _KEY_LOCK = select(
     func.pg_advisory_xact_lock(func.hashtextextended(bindparam("run_id", type_=Text), 0))

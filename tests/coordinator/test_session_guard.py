@@ -135,7 +135,7 @@ def test_file_and_line_are_those_of_the_call_and_not_of_who_called_it(
         with engine_of(session).begin():
             pass
 
-    cause = complete_with(untouched_engine, lambda session: inner(session)).cause
+    cause = complete_with(untouched_engine, inner).cause
     assert isinstance(cause, FacadeEndedTransaction)
     assert cause.line == line_of(inner) + 1
 
