@@ -122,8 +122,10 @@ class Transaction:
 
         Raises:
             WrongUse: the transaction is over, or an earlier call did its work.
+            BadInput: `event` is no OutboxEvent.
         """
         self._must_be_open()
+        _must_be_an_event(event)
         if isinstance(event.id, UnchosenId):
             ordinal = sum(earlier.type == event.type for earlier in self._events)
             event = replace(event, id=derived_event_id(self._key, event.type, ordinal))
@@ -266,6 +268,11 @@ class Transaction:
             raise WrongUse(
                 "this key was done before: ask `tx.replayed` first, and take `tx.result`"
             )
+
+
+def _must_be_an_event(event: object) -> None:
+    if not isinstance(event, OutboxEvent):
+        raise BadInput("event", f"must be an OutboxEvent, not {type(event).__name__}")
 
 
 def _must_be_a_result(name: str, result: object) -> None:
