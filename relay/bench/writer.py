@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from time import monotonic
 from typing import Final
 
@@ -42,11 +43,12 @@ def trace_id(number: int) -> str:
     return f"trace-{number}"
 
 
-def _execute(url: str, *, skip_events: bool = False) -> _Complete:
+@contextmanager
+def _execute(url: str, *, skip_events: bool = False) -> Iterator[_Complete]:
     # As `coordinator.runs.factory` makes it: libpq reads the address, in its every form.
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
     coordinator = RunCompletionTransaction(engine)
-    return lambda number: coordinator.execute(
+    yield lambda number: coordinator.execute(
         run_id=run_id(number),
         tenant_id=TENANT,
         run_status="failed",
@@ -54,25 +56,28 @@ def _execute(url: str, *, skip_events: bool = False) -> _Complete:
         trace_id=trace_id(number),
         skip_events=skip_events,
     )
+    engine.dispose()
 
 
-def _execute_without_events(url: str) -> _Complete:
+def _execute_without_events(url: str) -> AbstractContextManager[_Complete]:
     return _execute(url, skip_events=True)
 
 
-def _by_hand_in_a_pipeline(url: str) -> _Complete:
-    connection = psycopg.connect(url)
-    return lambda number: by_hand.complete_in_a_pipeline(
-        connection, TENANT, run_id(number), trace_id(number)
-    )
+@contextmanager
+def _by_hand_in_a_pipeline(url: str) -> Iterator[_Complete]:
+    with closing(psycopg.connect(url)) as connection:
+        yield lambda number: by_hand.complete_in_a_pipeline(
+            connection, TENANT, run_id(number), trace_id(number)
+        )
 
 
-def _by_hand(url: str) -> _Complete:
-    connection = psycopg.connect(url)
-    return lambda number: by_hand.complete(connection, TENANT, run_id(number), trace_id(number))
+@contextmanager
+def _by_hand(url: str) -> Iterator[_Complete]:
+    with closing(psycopg.connect(url)) as connection:
+        yield lambda number: by_hand.complete(connection, TENANT, run_id(number), trace_id(number))
 
 
-WAYS: Final = {
+WAYS: Final[Mapping[str, Callable[[str], AbstractContextManager[_Complete]]]] = {
     "execute": _execute,
     "execute_without_events": _execute_without_events,
     "by_hand_in_a_pipeline": _by_hand_in_a_pipeline,
@@ -84,18 +89,26 @@ def main() -> None:
     """Answer each line of the input."""
     url = config.load_database().url
     ready: dict[str, _Complete] = {}
-    for line in sys.stdin:
-        turn = json.loads(line)
-        way = turn["way"]
-        if way not in ready:
-            ready[way] = WAYS[way](url)
-        complete = ready[way]
-        ends = [monotonic()]
-        for number in range(turn["first"], turn["last"] + 1):
-            complete(number)
-            ends.append(monotonic())
-        sys.stdout.write(json.dumps(ends) + "\n")
-        sys.stdout.flush()
+    with ExitStack() as stack:
+        for line in sys.stdin:
+            turn = json.loads(line)
+            way = turn["way"]
+            if way not in ready:
+                ready[way] = stack.enter_context(WAYS[way](url))
+            _answer(_ends(ready[way], range(turn["first"], turn["last"] + 1)))
+
+
+def _ends(complete: _Complete, numbers: Iterable[int]) -> list[float]:
+    ends = [monotonic()]
+    for number in numbers:
+        complete(number)
+        ends.append(monotonic())
+    return ends
+
+
+def _answer(ends: list[float]) -> None:
+    sys.stdout.write(json.dumps(ends) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

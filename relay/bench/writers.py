@@ -159,7 +159,7 @@ class _Runs:
         """Start runs of which each writer gets `each`."""
         first, self.last = self.last + 1, self.last + writers * each
         self.connection.execute(_START_TRACES, [TENANT, first, self.last])
-        return [range(start, start + each) for start in range(first, self.last, each)]
+        return [range(start, start + each) for start in range(first, self.last + 1, each)]
 
 
 class _Team:
