@@ -168,21 +168,32 @@ def _offend(running: _Running, deed: str) -> NoReturn:
 
 
 def _offence(running: _Running, deed: str) -> FacadeEndedTransaction:
-    frame = _domains_frame(sys._getframe(1))  # noqa: SLF001 - the documented way to one's callers
+    frame = next((frame for frame in _callers() if _is_the_domains(frame)), None)
     if frame is None:
         return FacadeEndedTransaction(running.operation, deed)
     return FacadeEndedTransaction(running.operation, deed, frame.f_code.co_filename, frame.f_lineno)
 
 
-def _domains_frame(frame: FrameType | None) -> FrameType | None:
-    """Return the innermost frame that is neither SQLAlchemy's nor ours; none is a greenlet's."""
+def _callers() -> Iterator[FrameType]:
+    """The frames that led here, the innermost first, of the greenlets too that wait for this."""
+    yield from _outwards(sys._getframe(1))  # noqa: SLF001 - the documented way to one's callers
+    greenlets = sys.modules.get("greenlet")
+    waiting = greenlets.getcurrent().parent if greenlets else None
+    while waiting is not None:
+        yield from _outwards(waiting.gr_frame)
+        waiting = waiting.parent
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        is_generated = frame.f_code.co_filename.startswith("<sqlalchemy ")
-        if not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS:
-            return frame
+        yield frame
         frame = frame.f_back
-    return None
+
+
+def _is_the_domains(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    is_generated = frame.f_code.co_filename.startswith("<sqlalchemy ")
+    return not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS
 
 
 def _on_commit(_connection: Connection) -> None:
@@ -210,7 +221,7 @@ def _on_checkout(connection: Any, *_record_proxy: Any) -> None:
 
 @event.listens_for(Pool, "checkout")
 def _on_any_checkout(connection: Any, *_record_proxy: Any) -> None:
-    if _running.get() is not None and _database_of(connection) in _databases:
+    if _present() is not None and _database_of(connection) in _databases:
         _refuse("for another connection to the same database")
 
 
