@@ -144,7 +144,7 @@ class OutsideAttempt:
 
     def _acted(self, connection: Connection, action: Callable[..., Any], effect: _Effect) -> Any:
         try:
-            with guarded(self._session, effect.intent.action):
+            with guarded(self._session, effect.intent.action, acts_outside=True):
                 value = call(action, json.loads(effect.intent.arguments))
         except BaseException:
             effect.lock_outlived_it = _answers(connection)

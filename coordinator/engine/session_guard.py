@@ -54,6 +54,7 @@ _NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
 class _Running:
     operation: str
     within: _Running | None
+    acts_outside: bool = False
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
     is_over: bool = False
 
@@ -68,13 +69,19 @@ _databases: set[tuple[str, int, str]] = set()
 
 
 @contextmanager
-def guarded(session: Session, operation: str) -> Iterator[None]:
+def guarded(session: Session, operation: str, *, acts_outside: bool = False) -> Iterator[None]:
     """Refuse what only the coordinator may do, until the block ends; blocks may lie in each other.
+
+    Args:
+        session: whose end is refused.
+        operation: stands in the refusal.
+        acts_outside: the block acts outside the transaction, and has an undo: another engine's
+            connection to the same database is its own affair then.
 
     Raises:
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
     """
-    running = _Running(operation, within=_running.get())
+    running = _Running(operation, _running.get(), acts_outside)
     token = _running.set(running)
     try:
         yield
@@ -221,7 +228,10 @@ def _on_checkout(connection: Any, *_record_proxy: Any) -> None:
 
 @event.listens_for(Pool, "checkout")
 def _on_any_checkout(connection: Any, *_record_proxy: Any) -> None:
-    if _present() is not None and _database_of(connection) in _databases:
+    running = _present()
+    if running is None or running.acts_outside:
+        return
+    if _database_of(connection) in _databases:
         _refuse("for another connection to the same database")
 
 
