@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-__all__ = ["is_connection_loss", "is_transient"]
+__all__ = ["is_connection_loss", "is_lock_timeout", "is_transient"]
 
 # The transaction lost against another one; it is rolled back, and the same work can succeed.
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK_DETECTED = "40P01"
 # The server is starting, stopping, or full; the same work can succeed on a later connection.
 _SERVER_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
+_LOCK_NOT_AVAILABLE = "55P03"
 _CONNECTION_EXCEPTION_CLASS = "08"
 
 
@@ -34,6 +35,11 @@ def is_connection_loss(error: BaseException) -> bool:
         # few arguments, or two statements at once.
         return error.connection_invalidated or isinstance(error, OperationalError)
     return state in _SERVER_AWAY or state.startswith(_CONNECTION_EXCEPTION_CLASS)
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Tell whether a lock was not free within the statement's limit."""
+    return _sqlstate(error) == _LOCK_NOT_AVAILABLE
 
 
 def _lost_a_race(error: DBAPIError) -> bool:

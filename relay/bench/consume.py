@@ -31,9 +31,8 @@ from coordinator.inbox.consumer import Consumer
 from coordinator.inbox.ids import Ids
 from coordinator.inbox.memory import Memory, Record
 from relay import config
-from relay.bench.drain import Watcher
 from relay.bench.events import KEYS, PAYLOAD_BYTES, TYPE
-from relay.bench.stage import BrokerKind, Stage, set_stage
+from relay.bench.stage import BrokerKind, Stage, Watcher, set_stage
 from relay.core.envelope import envelope
 from relay.core.inputs import Row
 from relay.errors import RelayError

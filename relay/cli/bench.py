@@ -1,4 +1,4 @@
-"""`relay bench`: measures the relay beside its peers, in the same run."""
+"""`relay bench`: measures the relay and the coordinator beside their peers, in the same run."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from relay.errors import RelayError
 
 __all__ = ["bench"]
 
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="The figures as one JSON object, last."
+)
+
 
 @click.group()
 def bench() -> None:
-    """Measure the relay beside its peers, in the same run."""
-
-
-_as_json = click.option(
-    "--json", "as_json", is_flag=True, help="The figures as a JSON object, last."
-)
+    """Measure the relay and the coordinator beside their peers, in the same run."""
 
 
 @bench.command()
 @click.option("--events", type=click.IntRange(1), default=500_000, show_default=True)
 @broker_option
-@_as_json
+@_json_option
 def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Publish a backlog of 500-byte events; compare with SKIP LOCKED and with a bare produce().
 
-    Uses the services of RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (a
+    Uses RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (of the server a
     new database and a new topic of them, removed at the end), and brings its own where they are
     not.
     """
@@ -48,7 +47,7 @@ def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
 @bench.command()
 @click.option("--events", type=click.IntRange(1_000), default=100_000, show_default=True)
 @broker_option
-@_as_json
+@_json_option
 def consume(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Take a backlog of 500-byte events with each memory; compare with a loop without one.
 
@@ -60,6 +59,25 @@ def consume(events: int, broker: BrokerKind, as_json: bool) -> None:
         with report.watching() as watcher:
             found = run(events, broker, watcher)
         report.show_consumed(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
+@click.option("--transactions", type=click.IntRange(16), default=800, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=8, show_default=True)
+@_json_option
+def writers(transactions: int, rounds: int, as_json: bool) -> None:
+    """Complete runs with 1, 8 and 16 writers; compare with the same rows by hand in psycopg.
+
+    Each round is so many transactions in each way. Uses the database server of RELAY_DATABASE_URL
+    where it is set (a new database of it, removed at the end), and brings its own where it is not.
+    """
+    with _measuring() as report:
+        from relay.bench.writers import writers as run
+
+        with report.watching() as watcher:
+            found = run(transactions, rounds, watcher)
+        report.show_writers(found)
         _print(found.to_dict(), as_json)
 
 

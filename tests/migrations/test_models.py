@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from coordinator.domains.tables import metadata as domain_tables
 from coordinator.engine.claims import metadata as claim_tables
+from coordinator.engine.intents import metadata as intent_tables
 from coordinator.inbox.parking import inbox_parked
 from coordinator.outbox.table import Xid8
 from coordinator.outbox.table import metadata as outbox_tables
@@ -20,6 +21,7 @@ from tests.coordinator.database import engine_on
 MODELS = {
     "domains": domain_tables,
     "claims": claim_tables,
+    "intents": intent_tables,
     "outbox": outbox_tables,
     "inbox": inbox_parked.metadata,
 }

@@ -18,11 +18,14 @@ from coordinator import (
     OutboxEvent,
     TraceFacade,
     Transaction,
+    TransactionFailed,
     create_transaction_coordinator,
     discard,
     migrating,
     once,
+    recover,
     release,
+    undo,
 )
 from coordinator.inbox.handling import each
 from coordinator.inbox.ids import Ids
@@ -73,6 +76,22 @@ def test_a_run_is_completed_and_asked_for_by_a_coordinator(
         assert [result.replayed for result in results] == [False, True]
         assert [results[1].wait_published(0), outcome.wait_published(0)] == [False, False]
     assert status(database_url)["pending"] == 5
+
+
+def test_a_coordinator_acts_outside_and_recovers(users: Mapping[str, str]) -> None:
+    @undo("test.roles")
+    def nothing() -> None: ...
+
+    def acts_and_fails(tx: Transaction) -> None:
+        tx.outside(nothing, undo=nothing)
+        raise KeyError
+
+    with engine_on(users["outbox_coordinator"]) as engine:
+        with pytest.raises(TransactionFailed) as failed:
+            Coordinator(engine).run(acts_and_fails, key=("t",))
+        Coordinator(engine).run(lambda tx: tx.outside(nothing, undo=nothing), key=("t", 2))
+        assert recover(engine).is_complete
+    assert [ack.action_succeeded for ack in failed.value.acks] == [True]
 
 
 def test_the_relay_publishes_and_both_who_may_ask_see_it(
@@ -171,7 +190,7 @@ def test_the_roles_do_not_go_with_a_downgrade(database_url: str) -> None:
 
 def test_a_schema_that_is_older_is_said_to_be(database_url: str) -> None:
     migrate.downgrade(database_url, "0005_expand_emit_many")
-    with pytest.raises(Exception, match="is_published"):
+    with pytest.raises(Exception, match="does not exist"):
         grant_roles(database_url)
 
 

@@ -21,6 +21,7 @@ from coordinator import (
     create_transaction_coordinator,
     first_seen,
     once,
+    recover,
 )
 from relay.core.window import CHUNK_BITS
 from tests.cli.command import relay as run_relay
@@ -60,6 +61,9 @@ TABLE = """
     read taken events        -         -         -       -         -        -
     read what is parked      -         -         -       -         x        -
     move the generation      -         -         -       -         -        -
+    read intents             -         x         -       -         -        -
+    delete settlements       -         x         -       -         -        -
+    recover                  -         x         -       -         -        -
     write a position         -         -         -       -         -        -
     write a txid             -         -         -       -         -        -
     write a record's txid    -         -         -       -         -        -
@@ -120,6 +124,8 @@ SQL = {
     "write an ack": "insert into public.transaction_acks (id, key, call_id, domain,"
     " action, status, reason, action_succeeded) values (gen_random_uuid(), '{k}',"
     " gen_random_uuid(), 'd', 'a', 'rolled_back', 'r', true)",
+    "read intents": "select * from public.transaction_intents",
+    "delete settlements": "delete from public.transaction_settlements",
     "change an event": "update outbox.event set payload = ''",
     "delete an event": "delete from outbox.event",
     "empty a leaf": "truncate outbox.event_0",
@@ -187,6 +193,7 @@ PYTHON: Mapping[str, Callable[[Session], object]] = {
     "run": run,
     "execute": execute,
     "execute with trace": execute_with_trace,
+    "recover": lambda session: recover(session.get_bind().engine),
     "once": lambda session: once(session, uuid4(), consumer="billing"),
     "first_seen": lambda session: first_seen(session, [uuid4()], consumer="billing"),
 }

@@ -21,9 +21,11 @@ PLANTED = [
     ("writer-side-is-light", "coordinator/event.py", "import confluent_kafka"),
     ("writer-side-is-light", "coordinator/event.py", "import relay.core"),
     ("consumer-loop-is-a-door", "coordinator/inbox/once.py", "import coordinator.inbox.consumer"),
+    ("registry-is-an-extra", "coordinator/event.py", "import coordinator.outbox.schema_registry"),
     ("core-is-pure", "relay/core/lease.py", "import time"),
     ("core-is-pure", "relay/core/lease.py", "import psycopg"),
     ("shared-values", "relay/kafka/sink.py", "import coordinator.runs.completion"),
+    ("shared-values", "relay/cli/recover.py", "import coordinator.engine.recover"),
     ("shared-values", "relay/errors.py", "import coordinator.event"),
     ("click-in-the-cli", "relay/daemon/pump.py", "import click"),
     ("kafka-behind-its-port", "relay/daemon/pump.py", "import confluent_kafka"),
@@ -33,6 +35,8 @@ PLANTED = [
 SOUND = {
     "coordinator/event.py": "x = 1",
     "coordinator/outbox/table.py": "import sqlalchemy",
+    "coordinator/engine/recover.py": "x = 1",
+    "coordinator/outbox/schema_registry.py": "import confluent_kafka",
     "coordinator/engine/retry.py": "import coordinator.outbox.table",
     "coordinator/domains/trace.py": "import coordinator.event",
     "coordinator/inbox/consumer.py": "import confluent_kafka",
@@ -41,6 +45,7 @@ SOUND = {
     "relay/postgres/source.py": "import psycopg, relay.core.window, coordinator.outbox.table",
     "relay/kafka/sink.py": "import confluent_kafka, relay.core.window, coordinator.event",
     "relay/daemon/pump.py": "import relay.kafka.sink, relay.postgres.source, time",
+    "relay/admin/recover.py": "import coordinator.engine.recover",
     "relay/demo/scene.py": "import rich, coordinator.runs.completion, relay.daemon.pump",
     "relay/cli/main.py": "import click, relay.demo.scene",
 }

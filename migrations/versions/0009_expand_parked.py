@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from relay.admin.migrate import run_sql
 
-revision = "0008_expand_parked"
-down_revision = "0007_expand_take"
+revision = "0009_expand_parked"
+down_revision = "0008_expand_take"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    run_sql("0008_expand_parked.sql")
+    run_sql("0009_expand_parked.sql")
 
 
 def downgrade() -> None:
-    run_sql("0008_expand_parked_down.sql")
+    run_sql("0009_expand_parked_down.sql")
