@@ -37,8 +37,9 @@ lint: $(VENV)/.ready  ## format check, lint, strict types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.ready  ## drain rate, with its baselines in the same run (EVENTS=500000)
+bench: $(VENV)/.ready  ## drain rate and writers' rate, with their baselines in the same run (EVENTS=500000)
 	$(BIN)/relay bench drain --events $(or $(EVENTS),500000)
+	$(BIN)/relay bench writers
 
 lock:  ## write requirements.lock anew (needs uv)
 	uv export --quiet --no-emit-project --all-extras --all-groups --no-header --no-annotate -o requirements.lock

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from coordinator.engine.async_work import AsyncTransaction as AsyncTransaction
     from coordinator.engine.coordinator import Coordinator as Coordinator
     from coordinator.engine.operation import RollbackAction as RollbackAction
+    from coordinator.engine.recover import LeftEffect as LeftEffect
+    from coordinator.engine.recover import Recovery as Recovery
+    from coordinator.engine.recover import recover as recover
     from coordinator.engine.retry import RetryBudget as RetryBudget
+    from coordinator.engine.undo_registry import undo as undo
     from coordinator.engine.work import Transaction as Transaction
     from coordinator.errors import BadInput as BadInput
     from coordinator.errors import CommitOutcomeUnknown as CommitOutcomeUnknown
     from coordinator.errors import CoordinatorError as CoordinatorError
+    from coordinator.errors import EarlierNotUndone as EarlierNotUndone
     from coordinator.errors import FacadeEndedTransaction as FacadeEndedTransaction
     from coordinator.errors import HandlerBroken as HandlerBroken
     from coordinator.errors import InvalidEvent as InvalidEvent
@@ -32,13 +37,19 @@ if TYPE_CHECKING:
     from coordinator.errors import NotConfigured as NotConfigured
     from coordinator.errors import NoTransaction as NoTransaction
     from coordinator.errors import PlacesWentBack as PlacesWentBack
+    from coordinator.errors import Poison as Poison
     from coordinator.errors import RunConflict as RunConflict
+    from coordinator.errors import SchemaRegistryAway as SchemaRegistryAway
     from coordinator.errors import TraceRefused as TraceRefused
     from coordinator.errors import TransactionFailed as TransactionFailed
     from coordinator.errors import WrongUse as WrongUse
     from coordinator.event import OutboxEvent as OutboxEvent
+    from coordinator.inbox.ids import Ids as Ids
     from coordinator.inbox.once import first_seen as first_seen
     from coordinator.inbox.once import once as once
+    from coordinator.inbox.release import discard as discard
+    from coordinator.inbox.release import release as release
+    from coordinator.outbox.schema_registry import RegisteredSchema as RegisteredSchema
     from coordinator.outbox.writer import Outbox as Outbox
     from coordinator.outcomes import DomainAck as DomainAck
     from coordinator.outcomes import DomainResult as DomainResult
@@ -64,12 +75,15 @@ _HOMES = {
     "coordinator.engine.async_work": ("AsyncTransaction",),
     "coordinator.engine.coordinator": ("Coordinator",),
     "coordinator.engine.operation": ("RollbackAction",),
+    "coordinator.engine.recover": ("LeftEffect", "Recovery", "recover"),
     "coordinator.engine.retry": ("RetryBudget",),
+    "coordinator.engine.undo_registry": ("undo",),
     "coordinator.engine.work": ("Transaction",),
     "coordinator.errors": (
         "BadInput",
         "CommitOutcomeUnknown",
         "CoordinatorError",
+        "EarlierNotUndone",
         "FacadeEndedTransaction",
         "HandlerBroken",
         "InvalidEvent",
@@ -79,13 +93,17 @@ _HOMES = {
         "NoTransaction",
         "NotConfigured",
         "PlacesWentBack",
+        "Poison",
         "RunConflict",
+        "SchemaRegistryAway",
         "TraceRefused",
         "TransactionFailed",
         "WrongUse",
     ),
     "coordinator.event": ("OutboxEvent",),
+    "coordinator.inbox.ids": ("Ids",),
     "coordinator.inbox.once": ("first_seen", "once"),
+    "coordinator.inbox.release": ("discard", "release"),
     "coordinator.outbox.writer": ("Outbox",),
     "coordinator.outcomes": ("DomainAck", "DomainResult", "Outcome", "TransactionResult"),
     "coordinator.phases": ("TransactionPhase",),
@@ -97,7 +115,11 @@ _HOMES = {
         "set_transaction_coordinator",
     ),
 }
+# Not in __all__: `import *` would ask for the extra `registry`.
+_HOMES_OF_EXTRAS = {"coordinator.outbox.schema_registry": ("RegisteredSchema",)}
+
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF_EXTRA = {name: module for module, names in _HOMES_OF_EXTRAS.items() for name in names}
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of the names
     *_HOME_OF
@@ -105,10 +127,11 @@ __all__ = [  # noqa: PLE0604 - the table above is the one list of the names
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    home = _HOME_OF.get(name) or _HOME_OF_EXTRA.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOME_OF)
+    return sorted([*_HOME_OF, *_HOME_OF_EXTRA])

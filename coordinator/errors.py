@@ -17,8 +17,12 @@ CoordinatorError
 |   +-- PlacesWentBack            the operator's: a consumer's source was put back to an old state
 |   +-- HandlerBroken             found by `check_handler`: a handler does not survive a fault
 +-- MissingExtra (ImportError)    the installation's; never heals: install the extra that is named
++-- Poison                        the record's: its handler can never take it; it is parked
++-- SchemaRegistryAway            the registry's: nothing was written, the call may be made again
 +-- TransactionFailed             see its cause; all is rolled back, the call may be made again
     +-- TraceRefused (BadInput)   the caller's: no such trace, another run's, or completed
+    +-- EarlierNotUndone        what an earlier attempt did outside the database is still there, and
+    |                           its undo fails: mend that, then make the call again
     +-- CommitOutcomeUnknown      the network's: make the same call again with the same arguments,
                                   it finds out what became of the commit, and completes the rest
 """
@@ -159,21 +163,41 @@ class HandlerBroken(WrongUse):
         self.faults = dict(faults)
 
 
+class SchemaRegistryAway(CoordinatorError):
+    """The Schema Registry did not answer, so an event could not be made; nothing was written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the Schema Registry did not answer ({reason}); try again later")
+
+
 class FacadeEndedTransaction(WrongUse):
     """A domain's code did what only the coordinator may do.
 
     Attributes:
         operation: the domain operation that did it.
         deed: what it did.
+        file, line: of the call, in the domain's own code; None where it was found out later.
     """
 
-    def __init__(self, operation: str, deed: str) -> None:
+    def __init__(
+        self, operation: str, deed: str, file: str | None = None, line: int | None = None
+    ) -> None:
+        place = "" if file is None else f" at {file}:{line}"
         super().__init__(
-            f"operation {operation!r} called {deed}: a domain works on the session that it is "
-            "handed, and the coordinator alone commits or rolls back"
+            f"operation {operation!r} called {deed}{place}: a domain works on the session that it "
+            "is handed, and the coordinator alone commits or rolls back"
         )
         self.operation = operation
         self.deed = deed
+        self.file = file
+        self.line = line
+
+
+class Poison(CoordinatorError):
+    """Raised by a consumer's handler: this record can never be handled, so park it at once.
+
+    Its message is stored as the reason: name the problem, and no value that must not be seen there.
+    """
 
 
 class TransactionFailed(CoordinatorError):
@@ -210,6 +234,23 @@ class TraceRefused(TransactionFailed, BadInput):
     def __init__(self, problem: str) -> None:
         TransactionFailed.__init__(self, f"trace_id: {problem}", TransactionPhase.NOT_STARTED)
         BadInput.__init__(self, "trace_id", problem)
+
+
+class EarlierNotUndone(TransactionFailed):
+    """An earlier attempt under this key left an effect outside the database that cannot be undone.
+
+    Nothing was done on top of it: a later undo could take back the new effect with the old one.
+
+    Attributes:
+        undo: the name of the undo.
+    """
+
+    def __init__(self, undo: str, problem: str) -> None:
+        super().__init__(
+            f"an earlier attempt under this key left an effect outside the database, and its undo "
+            f"{undo!r} did not take it back: {problem}"
+        )
+        self.undo = undo
 
 
 class CommitOutcomeUnknown(TransactionFailed):

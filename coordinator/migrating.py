@@ -5,7 +5,7 @@
 
 
     def upgrade() -> None:
-        migrating.upgrade(op, to="0007_expand_marks")
+        migrating.upgrade(op, to="0010_expand_marks")
 
 The steps are the SQL files that `relay migrate` runs, and both note in one table how far the
 database is, so that each finds the other's work done. They run in the caller's transaction, under
@@ -31,6 +31,7 @@ _PUBLIC_TABLES = frozenset(
     {
         *("incidents", "policy_evaluations", "traces", "domain_acks"),
         *("transaction_records", "transaction_claims", "transaction_acks"),
+        *("transaction_intents", "transaction_settlements"),
         *("run_completions", "run_claims", VERSION_TABLE),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from coordinator.domains.facade import FinishedRun
@@ -14,6 +14,22 @@ from coordinator.outcomes import DomainResult
 from coordinator.validation import check_name
 
 TRACE = "trace"
+
+
+_LOCK = (
+    select(traces.c.tenant_id, traces.c.run_id, traces.c.status)
+    .where(traces.c.id == bindparam("trace_id"))
+    .with_for_update()
+)
+_COMPLETE = (
+    update(traces)
+    .where(traces.c.id == bindparam("trace_id"))
+    .values(
+        status="completed",
+        run_status=bindparam("ended_as"),
+        completed_at=func.clock_timestamp(),
+    )
+)
 
 
 class TraceFacade:
@@ -48,11 +64,7 @@ class TraceFacade:
         Raises:
             TraceRefused: it does not exist, belongs to another run or tenant, or is completed.
         """
-        found = session.execute(
-            select(traces.c.tenant_id, traces.c.run_id, traces.c.status)
-            .where(traces.c.id == run.trace_id)
-            .with_for_update()
-        ).one_or_none()
+        found = session.execute(_LOCK, {"trace_id": run.trace_id}).one_or_none()
         if found is None:
             raise TraceRefused(f"there is no trace {run.trace_id!r}")
         # Says nothing of whose it is: that is the other tenant's business.
@@ -63,13 +75,6 @@ class TraceFacade:
 
     def complete(self, session: Session, run: FinishedRun) -> DomainResult:
         """Complete the trace that `check` has locked."""
-        session.execute(
-            update(traces)
-            .where(traces.c.id == run.trace_id)
-            .values(
-                status="completed",
-                run_status=run.run_status.value,
-                completed_at=func.clock_timestamp(),
-            )
-        )
+        row = {"trace_id": run.trace_id, "ended_as": run.run_status.value}
+        session.execute(_COMPLETE, row)
         return DomainResult(TRACE, id=run.trace_id)

@@ -85,6 +85,21 @@ class AsyncTransaction:
         """Have `event` written with this transaction, and return its id; see Transaction.emit."""
         return self._transaction.emit(event)
 
+    @property
+    def attempt_id(self) -> UUID:
+        """Another in each attempt; see Transaction.attempt_id."""
+        return self._transaction.attempt_id
+
+    async def outside(
+        self, action: Callable[..., Any], *args: Any, undo: Callable[..., Any] | str
+    ) -> Any:
+        """Await `action(*args)`, and have `undo(*args)` called if this does not commit.
+
+        See Transaction.outside, which this is. Both may be plain functions too: then they block the
+        event loop while they run.
+        """
+        return await greenlet_spawn(self._transaction.outside, action, *args, undo=undo)
+
     async def operation(
         self,
         name: str,

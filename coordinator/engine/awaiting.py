@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 def pause(seconds: float) -> None:
     """Do nothing for `seconds`; others on the event loop go on."""
-    if _awaits():
+    if awaits():
         await_only(asyncio.sleep(seconds))
     else:
         block(seconds)
@@ -55,7 +55,7 @@ def to_its_end(step: Callable[[], Answer]) -> Answer:
     session. And one shield is not enough: anyio, below FastAPI, cancels again and again until the
     task has left its scope.
     """
-    if not _awaits():
+    if not awaits():
         return step()
     return await_only(_to_its_end(greenlet_spawn(step)))
 
@@ -87,6 +87,7 @@ def _cancel_again(held: asyncio.CancelledError) -> None:
     current.cancel(*held.args)
 
 
-def _awaits() -> bool:
+def awaits() -> bool:
+    """Tell whether a coroutine started this code, so that waiting is awaiting."""
     # Where nobody has imported greenlet, nothing runs in one; it need not be installed.
     return sys.modules.get("greenlet") is not None and in_greenlet()

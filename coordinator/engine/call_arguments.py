@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from coordinator.errors import BadInput
-from coordinator.validation import check_name
+from coordinator.validation import NAME_CHARS_MAX, check_name
 
 Key = Sequence[str | int | UUID]
 
@@ -60,13 +60,14 @@ def call_digests(
 
     Raises:
         TypeError: `function` cannot be called with these arguments.
-        BadInput: an argument has no exact JSON.
+        BadInput: an argument has no exact JSON, or one of `**kwargs` is named as none can be.
     """
     signature = inspect.signature(function)
     bound = signature.bind(None, *args, **kwargs).arguments
     given = dict(list(bound.items())[1:])
     digests = {FUNCTION: _digest(FUNCTION, getattr(function, "__qualname__", repr(type(function))))}
     for name, value in _flat(signature, given):
+        _check_argument(name)
         default = signature.parameters[name].default if name in signature.parameters else _NONE
         if value is not default and (digest := _digest(name, value)) != _default_digest(default):
             digests[name] = digest
@@ -77,19 +78,32 @@ def mapping_digests(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return a digest of each of `arguments`.
 
     Raises:
-        BadInput: one has no exact JSON.
+        BadInput: one has no exact JSON, or its name is not 1 to 255 storable characters.
     """
+    for name in arguments:
+        _check_argument(name)
     return {name: _digest(name, value) for name, value in arguments.items()}
 
 
 _NONE = inspect.Parameter.empty
+_KEY_NUMBER_LIMIT = 10**NAME_CHARS_MAX
 
 
 def _key_part(place: int, part: object) -> str:
+    field = f"key[{place}]"
+    if isinstance(part, int) and not isinstance(part, bool) and abs(part) >= _KEY_NUMBER_LIMIT:
+        # Python itself refuses to write one of more than 4,300 digits, by an error of its own.
+        raise BadInput(field, f"must be 1 to {NAME_CHARS_MAX} characters, has more digits")
     if isinstance(part, UUID) or (isinstance(part, int) and not isinstance(part, bool)):
         part = str(part)
-    check_name(f"key[{place}]", part, BadInput)
+    check_name(field, part, BadInput)
     return str(part)
+
+
+def _check_argument(name: object) -> None:
+    check_name("arguments", name, BadInput)
+    if name == FUNCTION:
+        raise BadInput("arguments", f"the name {FUNCTION!r} is taken: it stands for the function")
 
 
 def _flat(signature: inspect.Signature, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ the end of the first, and then reads its record, or gets the claim after a rollb
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     FetchedValue,
     ForeignKeyConstraint,
@@ -25,8 +27,8 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     cast,
-    literal,
     select,
 )
 from sqlalchemy import insert as plain_insert
@@ -87,6 +89,30 @@ transaction_acks = Table(
 )
 
 
+# All statements are built once: building one takes longer than sending it.
+_CLAIM = insert(transaction_claims).on_conflict_do_nothing().returning(transaction_claims.c.key)
+_KEY = bindparam("key", type_=ARRAY(Text))
+_RECORD = (
+    plain_insert(transaction_records)
+    .from_select(
+        ["key", "call_id", "arguments", "outcome"],
+        select(
+            transaction_claims.c.key,
+            bindparam("call_id", type_=Uuid),
+            bindparam("arguments", type_=JSONB),
+            # Its text is made here: an engine may have a JSON of its own.
+            cast(bindparam("outcome", type_=Text), JSON),
+        ).where(transaction_claims.c.key == _KEY),
+    )
+    .returning(transaction_records.c.key)
+)
+_RECORDED = select(
+    transaction_records.c.call_id,
+    transaction_records.c.arguments,
+    cast(transaction_records.c.outcome, Text).label("outcome"),
+).where(transaction_records.c.key == _KEY)
+
+
 class Claims:
     """A Memory in the tables `transaction_claims`, `transaction_records`, `transaction_acks`."""
 
@@ -98,12 +124,7 @@ class Claims:
             NoTransaction: the connection is in autocommit.
         """
         refuse_autocommit(session.connection())
-        claimed = session.execute(
-            insert(transaction_claims)
-            .values(key=list(call.key))
-            .on_conflict_do_nothing()
-            .returning(transaction_claims.c.key)
-        ).one_or_none()
+        claimed = session.execute(_CLAIM, {"key": list(call.key)}).one_or_none()
         return None if claimed is not None else _recorded(session, call)
 
     def record(self, session: Session, call: Call, work: Transaction) -> Outcome:
@@ -115,18 +136,13 @@ class Claims:
                 rolled back where the session guard does not see it.
         """
         outcome = _outcome_json(work)
-        claimed = select(
-            transaction_claims.c.key,
-            literal(call.call_id, Uuid),
-            literal(dict(call.arguments), JSONB),
-            # Its text is made here: an engine may have a JSON of its own.
-            cast(literal(outcome, Text), JSON),
-        ).where(transaction_claims.c.key == list(call.key))
-        written = session.execute(
-            plain_insert(transaction_records)
-            .from_select(["key", "call_id", "arguments", "outcome"], claimed)
-            .returning(transaction_records.c.key)
-        ).one_or_none()
+        row = {
+            "key": list(call.key),
+            "call_id": call.call_id,
+            "arguments": dict(call.arguments),
+            "outcome": outcome,
+        }
+        written = session.execute(_RECORD, row).one_or_none()
         if written is None:
             raise FacadeEndedTransaction("of this transaction", "rollback() behind the guard")
         # Read from its text, so that a repeat gets the same: there a tuple is a list too.
@@ -134,18 +150,17 @@ class Claims:
 
     def acknowledge(self, session: Session, call: Call, ack: DomainAck) -> None:
         """Write what became of a rollback action."""
-        row = {"id": uuid4(), "key": list(call.key), "call_id": call.call_id, **asdict(ack)}
-        session.execute(plain_insert(transaction_acks), row)
+        write_ack(session.connection(), call.key, call.call_id, ack)
+
+
+def write_ack(connection: Connection, key: Sequence[str], call_id: UUID, ack: DomainAck) -> None:
+    """Write what became of a rollback action or an undo of a call under `key`."""
+    row = {"id": uuid4(), "key": list(key), "call_id": call_id, **asdict(ack)}
+    connection.execute(plain_insert(transaction_acks), row)
 
 
 def _recorded(session: Session, call: Call) -> Outcome:
-    found = session.execute(
-        select(
-            transaction_records.c.call_id,
-            transaction_records.c.arguments,
-            cast(transaction_records.c.outcome, Text).label("outcome"),
-        ).where(transaction_records.c.key == list(call.key))
-    ).one_or_none()
+    found = session.execute(_RECORDED, {"key": list(call.key)}).one_or_none()
     if found is None:
         raise WrongUse(f"the key {call.key} is claimed by this very transaction, and not done yet")
     if differing := call.differing(found.arguments):

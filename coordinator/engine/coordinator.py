@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from coordinator.engine.call_arguments import Key, call_digests, key_parts, mapping_digests
 from coordinator.engine.claims import Claims
 from coordinator.engine.memory import Call
+from coordinator.engine.outside import OutsideAttempt
 from coordinator.engine.retry import RetryBudget
 from coordinator.engine.transaction import CrossDomainTransaction, Work
 from coordinator.engine.work import Transaction
@@ -37,14 +38,14 @@ class Coordinator:
         """Wire it.
 
         Args:
-            engine: where the rows and the outbox are; one connection a call.
+            engine: where the rows and the outbox are; one connection a call, and a second one that
+                is opened for a moment by each `tx.outside`.
             budget: how long transient errors are tried again; 10 attempts in 15 s.
         """
+        self._budget = budget or RetryBudget()
         self._claims = Claims()
         self._outbox = _OrderedOutbox()
-        self._transaction = CrossDomainTransaction(
-            engine, budget or RetryBudget(), self._claims, self._outbox
-        )
+        self._transaction = CrossDomainTransaction(engine, self._budget, self._claims, self._outbox)
 
     def run(self, fn: Callable[..., Any], /, *args: Any, key: Key, **kwargs: Any) -> Outcome:
         """Call `fn(tx, *args, **kwargs)` and commit what it did, once for each key.
@@ -52,7 +53,7 @@ class Coordinator:
         The same call again returns the first outcome, so it is safe after a lost reply, from any
         process; two at one moment do the work once. Serialisation failures, deadlocks and lost
         connections are tried again within the budget, and then `fn` is called again: what it does
-        outside the database needs an `undo`, see Transaction.operation.
+        outside the database needs an `undo`, see Transaction.outside.
 
         Args:
             fn: works on `tx.session`, emits events and does named operations; it does not commit,
@@ -86,8 +87,10 @@ class Coordinator:
         The caller commits, or rolls back, which takes the claim of the key with the rest. Until
         then others who run or join this key wait. The block's error leaves it as it is, and the
         caller rolls back; the database refuses a commit after an error, or inside the block.
-        Nothing is tried again; the module says why. A block cannot be left out, so a repeat enters
-        it too: ask `tx.replayed` first, and take `tx.result`.
+        Nothing is tried again; the module says why. What `tx.outside` did is undone after a
+        rollback by the next transaction under this key that acts outside, or by `recover`. A block
+        cannot be left out, so a repeat enters it too: ask `tx.replayed` first, and take
+        `tx.result`.
 
         Args:
             session: in the caller's transaction, or about to begin one.
@@ -102,7 +105,8 @@ class Coordinator:
         """
         call = Call(key_parts(key), uuid4(), mapping_digests(arguments or {}))
         earlier = self._claims.claim(session, call)
-        tx = Transaction(session, call.key, earlier)
+        outside = OutsideAttempt(session, call.key, call.call_id, self._budget)
+        tx = Transaction(session, call.key, outside, earlier)
         try:
             yield tx
             tx.must_succeed()
@@ -113,6 +117,7 @@ class Coordinator:
     def _finish(self, session: Session, call: Call, tx: Transaction) -> Outcome:
         session.flush()
         self._outbox.add_all(session, tx.events)
+        tx.settle_outside()
         return self._claims.record(session, call, tx)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from coordinator.errors import WrongUse
+from coordinator.outcomes import DomainAck
 
 if TYPE_CHECKING:
     # Not at run time: it needs an extra.
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 # Where a session of the engine keeps the actions of its attempt.
 ROLLBACK_ACTIONS = "coordinator.rollback_actions"
 
+# Undoes one effect of `Transaction.outside` for the reason given, and says what became of it.
+UndoOutside = Callable[[BaseException], DomainAck]
+
 
 @dataclass(frozen=True, slots=True)
 class RollbackAction:
     """Undoes, after a rollback, what a domain did outside the transaction.
 
-    Rows need none: they go with the transaction. A process that is killed runs none either.
+    Rows need none: they go with the transaction. A process that is killed runs none either: what
+    must be undone even then is done by `Transaction.outside`.
 
     Attributes:
         domain: whose action it is.
@@ -42,7 +47,7 @@ class RollbackAction:
             WrongUse: `session` is not one that a coordinator made. In a transaction that is joined
                 the caller rolls back, and nobody would run the action.
         """
-        actions: list[RollbackAction] | None = session.info.get(ROLLBACK_ACTIONS)
+        actions: list[RollbackAction | UndoOutside] | None = session.info.get(ROLLBACK_ACTIONS)
         if actions is None:
             raise WrongUse(
                 "a rollback action belongs to a session that the coordinator made: whoever joins a "

@@ -6,25 +6,34 @@ task:
 
 - commit, rollback, close and the like of its session are refused before they act;
 - so are a commit of the Connection below it, SQL text that ends a transaction, and the checkout of
-  another connection from the engine (a domain that opens a session of its own);
+  another connection to the same database (a domain that opens a session of its own), from this
+  engine or from any other in the process;
 - a rollback of the Connection is not refused but remembered, and fails the operation when it
   returns: SQLAlchemy itself rolls back there after a failed flush, and that error must be seen;
 - a refusal that the domain's code swallows fails the operation as well.
 
 What goes round SQLAlchemy, through the raw driver's connection, meets the claim: see `run_claims`
 and `transaction_claims`, whose deferred key lets PostgreSQL refuse that commit.
+
+Not seen: a connection that the driver makes without SQLAlchemy, one of another driver than psycopg
+from an engine of its own, one through another address of the same server (a pooler, say), and what
+a domain has another thread do. Nor can another database be in the same transaction, so a connection
+there is the domain's own affair.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, event
+import psycopg
+from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from coordinator.errors import FacadeEndedTransaction
@@ -37,11 +46,15 @@ _ENDS_TRANSACTION = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
+# Between the call in a domain's code and its refusal here.
+_NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
+
 
 @dataclass(slots=True)
 class _Running:
     operation: str
     within: _Running | None
+    acts_outside: bool = False
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
     is_over: bool = False
 
@@ -51,15 +64,24 @@ class _Running:
 # has a copy, and may outlive it: so the value itself knows when it is over.
 _running: ContextVar[_Running | None] = ContextVar("running domain operation", default=None)
 
+# Where coordinators have worked: address, port and name of the database.
+_databases: set[tuple[str, int, str]] = set()
+
 
 @contextmanager
-def guarded(session: Session, operation: str) -> Iterator[None]:
+def guarded(session: Session, operation: str, *, acts_outside: bool = False) -> Iterator[None]:
     """Refuse what only the coordinator may do, until the block ends; blocks may lie in each other.
+
+    Args:
+        session: whose end is refused.
+        operation: stands in the refusal.
+        acts_outside: the block acts outside the transaction, and has an undo: another engine's
+            connection to the same database is its own affair then.
 
     Raises:
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
     """
-    running = _Running(operation, within=_running.get())
+    running = _Running(operation, _running.get(), acts_outside)
     token = _running.set(running)
     try:
         yield
@@ -69,11 +91,20 @@ def guarded(session: Session, operation: str) -> Iterator[None]:
         if running.offences:
             # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
             # it for ended: the pool would hand half of this one to the next.
-            unwatched = _running.set(None)
-            session.invalidate()
-            _running.reset(unwatched)
+            with unguarded():
+                session.invalidate()
     if running.offences:
         raise running.offences[0]
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """Let the engine itself use other connections in the middle of a domain's code."""
+    token = _running.set(None)
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 def watch(engine: Engine) -> None:
@@ -138,9 +169,38 @@ def _refuse(deed: str) -> None:
 
 
 def _offend(running: _Running, deed: str) -> NoReturn:
-    offence = FacadeEndedTransaction(running.operation, deed)
+    offence = _offence(running, deed)
     running.offences.append(offence)
     raise offence
+
+
+def _offence(running: _Running, deed: str) -> FacadeEndedTransaction:
+    frame = next((frame for frame in _callers() if _is_the_domains(frame)), None)
+    if frame is None:
+        return FacadeEndedTransaction(running.operation, deed)
+    return FacadeEndedTransaction(running.operation, deed, frame.f_code.co_filename, frame.f_lineno)
+
+
+def _callers() -> Iterator[FrameType]:
+    """The frames that led here, the innermost first, of the greenlets too that wait for this."""
+    yield from _outwards(sys._getframe(1))  # noqa: SLF001 - the documented way to one's callers
+    greenlets = sys.modules.get("greenlet")
+    waiting = greenlets.getcurrent().parent if greenlets else None
+    while waiting is not None:
+        yield from _outwards(waiting.gr_frame)
+        waiting = waiting.parent
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_the_domains(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    is_generated = frame.f_code.co_filename.startswith("<sqlalchemy ")
+    return not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS
 
 
 def _on_commit(_connection: Connection) -> None:
@@ -150,7 +210,7 @@ def _on_commit(_connection: Connection) -> None:
 def _on_rollback(_connection: Connection) -> None:
     running = _present()
     if running is not None:
-        running.offences.append(FacadeEndedTransaction(running.operation, "connection.rollback()"))
+        running.offences.append(_offence(running, "connection.rollback()"))
 
 
 def _on_execute(
@@ -160,5 +220,23 @@ def _on_execute(
         _refuse(f"the statement {found.group().strip().upper()}")
 
 
-def _on_checkout(*_connection_record_proxy: Any) -> None:
+def _on_checkout(connection: Any, *_record_proxy: Any) -> None:
     _refuse("for another connection of the engine")
+    if (database := _database_of(connection)) is not None:
+        _databases.add(database)
+
+
+@event.listens_for(Pool, "checkout")
+def _on_any_checkout(connection: Any, *_record_proxy: Any) -> None:
+    running = _present()
+    if running is None or running.acts_outside:
+        return
+    if _database_of(connection) in _databases:
+        _refuse("for another connection to the same database")
+
+
+def _database_of(connection: Any) -> tuple[str, int, str] | None:
+    driver = getattr(connection, "driver_connection", connection)
+    if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
+        return None
+    return driver.info.hostaddr or driver.info.host, driver.info.port, driver.info.dbname

@@ -2,8 +2,8 @@
 
 claim ---- found ----------------------------------------------> the earlier record
   | ours
-checks, work, events, record
-  | error            roll back, rollback actions -> transient? the whole again, within the budget
+checks, work, events, settlement of what was done outside, record
+  | error            roll back, rollback actions, undos -> transient? all again, within the budget
 commit                                              else TransactionFailed
   | refused          as above
   | reply lost       look it up: committed -> the record; rolled back -> as above;
@@ -25,17 +25,19 @@ from sqlalchemy.orm import Session
 from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.compensation import compensate
 from coordinator.engine.memory import Call, Memory, Record
-from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction
-from coordinator.engine.retry import RetryBudget, is_transient
+from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction, UndoOutside
+from coordinator.engine.outside import OutsideAttempt
+from coordinator.engine.retry import RetryBudget
 from coordinator.engine.session_guard import guarded, watch
 from coordinator.engine.sessions import new_session, opened
 from coordinator.engine.unknown_commit import CommitReplyLost, commit, look_up
 from coordinator.engine.work import Transaction
-from coordinator.errors import BadInput, CommitOutcomeUnknown, TransactionFailed
+from coordinator.errors import BadInput, CommitOutcomeUnknown, EarlierNotUndone, TransactionFailed
 from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
 from coordinator.outcomes import DomainAck
 from coordinator.phases import phase_name
+from coordinator.transient import is_transient
 
 
 class EventPublisher(Protocol):
@@ -89,7 +91,8 @@ class CrossDomainTransaction(Generic[Record]):
 
     def _attempt(self, call: Call, work: Work) -> Record:
         session = new_session(self._engine)
-        attempt = _Attempt(Transaction(session, call.key))
+        outside = OutsideAttempt(session, call.key, call.call_id, self._budget)
+        attempt = _Attempt(Transaction(session, call.key, outside))
         session.info[ROLLBACK_ACTIONS] = attempt.rollback_actions
         try:
             with opened(session):
@@ -132,6 +135,7 @@ class CrossDomainTransaction(Generic[Record]):
         if attempt.tx.events:
             self._publisher.add_all(session, attempt.tx.events)
         hit("coordinator.events_appended")
+        attempt.tx.settle_outside()
         record = self._memory.record(session, call, attempt.tx)
         hit("coordinator.before_commit")
         commit(session)
@@ -169,7 +173,7 @@ class _Attempt:
     """One attempt on one session, and how far it got."""
 
     tx: Transaction
-    rollback_actions: list[RollbackAction] = field(default_factory=list)
+    rollback_actions: list[RollbackAction | UndoOutside] = field(default_factory=list)
     is_writing: bool = False
 
     def refused(self, error: BaseException) -> bool:
@@ -198,4 +202,5 @@ def _summary(error: Exception) -> str:
     # A driver's message quotes the row, and that is payload: the class says enough here, the cause
     # has the rest. What this package refuses names the field and never its value.
     shown = type(error.orig if isinstance(error, DBAPIError) else error).__name__
-    return f"rolled back after {shown}" + (f": {error}" if isinstance(error, BadInput) else "")
+    says = isinstance(error, BadInput | EarlierNotUndone)
+    return f"rolled back after {shown}" + (f": {error}" if says else "")

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.memory import Record
-from coordinator.engine.retry import RetryBudget, is_connection_loss
+from coordinator.engine.retry import RetryBudget
+from coordinator.transient import is_connection_loss
 
 # set_config, as SET takes no bound value.
 _WAIT_NO_LONGER_THAN = text("select set_config('lock_timeout', :limit, true)")

@@ -1,7 +1,7 @@
 """A transaction as the code that works in it sees it: a session, events, named operations.
 
-open ---- operation, emit ----> open
-  | an operation fails          failed: it stays so, even where the error is caught, and the whole
+open ---- operation, outside, emit ----> open
+  | one of them fails           failed: it stays so, even where the error is caught, and the whole
   |                             cannot succeed any more
   | the function or block ends  over: whoever kept it and emits later would lose that event
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -26,6 +26,10 @@ from coordinator.outcomes import DomainResult, Outcome
 from coordinator.phases import ENGINE_PHASES, TransactionPhase, advance
 from coordinator.validation import check_name
 
+if TYPE_CHECKING:
+    # It writes acks, by the memory that keeps what this class did.
+    from coordinator.engine.outside import OutsideAttempt
+
 Action = Callable[[Session], DomainResult | None]
 
 
@@ -38,12 +42,17 @@ class Transaction:
     """
 
     def __init__(
-        self, session: Session, key: Sequence[str], earlier: Outcome | None = None
+        self,
+        session: Session,
+        key: Sequence[str],
+        outside: OutsideAttempt,
+        earlier: Outcome | None = None,
     ) -> None:
         """Begin; `earlier` is what an earlier call left, and then nothing is to be done."""
         self.value: Any = None
         self._session = session
         self._key = key
+        self._outside = outside
         self._outcome = earlier
         self._replayed = earlier is not None
         self._replay_is_known = False
@@ -62,6 +71,14 @@ class Transaction:
         """
         self._must_be_open()
         return self._session
+
+    @property
+    def attempt_id(self) -> UUID:
+        """Another in each attempt: names an effect outside, so that its undo meets no other one.
+
+        A retry must not find the effect of the attempt before it, which was undone.
+        """
+        return self._outside.attempt_id
 
     @property
     def phase(self) -> str:
@@ -105,8 +122,10 @@ class Transaction:
 
         Raises:
             WrongUse: the transaction is over, or an earlier call did its work.
+            BadInput: `event` is no OutboxEvent.
         """
         self._must_be_open()
+        _must_be_an_event(event)
         if isinstance(event.id, UnchosenId):
             ordinal = sum(earlier.type == event.type for earlier in self._events)
             event = replace(event, id=derived_event_id(self._key, event.type, ordinal))
@@ -132,9 +151,10 @@ class Transaction:
                 a DomainResult, or None for a plain one.
             phase: what is reached when `action` is done; None for `name`.
             undo: takes back, after a rollback, what `action` did outside the database; gets the
-                action's result. An action that can fail after such an effect registers a
-                RollbackAction itself, as soon as the effect is there. Not in a transaction that is
-                joined, as its end is not seen here.
+                action's result. It is lost with a killed process, unlike that of `outside`. An
+                action that can fail after such an effect registers a RollbackAction itself, as soon
+                as the effect is there. Not in a transaction that is joined, as its end is not seen
+                here.
 
         Raises:
             BadInput: `name` breaks its rule.
@@ -153,6 +173,45 @@ class Transaction:
         self._results[name] = result
         hit(f"coordinator.done:{name}")
         return result
+
+    def outside(
+        self, action: Callable[..., Any], *args: Any, undo: Callable[..., Any] | str
+    ) -> Any:
+        """Call `action(*args)`, and have `undo(*args)` called if this transaction does not commit.
+
+        Also after `kill -9`: the intent is committed before the action, and `recover` finds it. The
+        undo gets the same arguments, so one of them must name the effect; `str(tx.attempt_id)`
+        does. An action that fails fails the whole transaction, also where its error is caught, and
+        is undone, since it may have acted. After a failure undos run in reverse; one that fails
+        does not stop the others, stands in `TransactionFailed.acks`, and is left to `recover`. In a
+        transaction that is joined, they run with the next one under its key, or in `recover`.
+
+        Args:
+            action: has an effect outside the database; does not use this transaction, which stays
+                open meanwhile, and with it a connection and the claim of the key.
+            args: JSON values, 16,384 bytes of them; action and undo get copies.
+            undo: registered by `@undo("name")`, or its name. It must be idempotent, and end well
+                where the action never happened: after a crash nobody knows how far it came.
+
+        Returns:
+            What the action returned; it is not stored.
+
+        Raises:
+            BadInput: an argument is no JSON value; the error names it, such as `args[1]`.
+            WrongUse: `undo` is not registered, a savepoint is open, or the transaction is over.
+            EarlierNotUndone: what an earlier attempt under this key did outside is still there.
+            Exception: what `action` raised, as it is.
+        """
+        self._must_be_open()
+        try:
+            return self._outside.act(action, args, undo)
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
+
+    def settle_outside(self) -> None:
+        """Called by the engine before the record: what was done outside stays with the commit."""
+        self._outside.settle()
 
     def must_succeed(self) -> None:
         """Called by the engine before the end.
@@ -209,6 +268,11 @@ class Transaction:
             raise WrongUse(
                 "this key was done before: ask `tx.replayed` first, and take `tx.result`"
             )
+
+
+def _must_be_an_event(event: object) -> None:
+    if not isinstance(event, OutboxEvent):
+        raise BadInput("event", f"must be an OutboxEvent, not {type(event).__name__}")
 
 
 def _must_be_a_result(name: str, result: object) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Text, func, literal, select
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from coordinator.event import OutboxEvent
 
 __all__ = ["lock_keys"]
+
+
+_KEY = func.unnest(bindparam("keys", type_=ARRAY(Text))).column_valued("key")
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(_KEY, 0)))
 
 
 def lock_keys(session: Session, events: Iterable[OutboxEvent]) -> None:
@@ -22,5 +26,4 @@ def lock_keys(session: Session, events: Iterable[OutboxEvent]) -> None:
     # Sorted: two transactions with the same keys in another order would wait for each other.
     keys = sorted({event.key for event in events if event.key is not None})
     if keys:
-        key = func.unnest(literal(keys, ARRAY(Text))).column_valued("key")
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+        session.execute(_LOCK, {"keys": keys})

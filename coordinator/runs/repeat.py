@@ -7,9 +7,10 @@ The claim is the first write, and its primary key decides between two callers; s
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, Uuid, func, literal, select
+from sqlalchemy import Text, Uuid, bindparam, func, select
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
@@ -21,6 +22,45 @@ from coordinator.engine.work import Transaction
 from coordinator.errors import FacadeEndedTransaction, RunConflict
 from coordinator.outcomes import DomainAck, TransactionResult
 from coordinator.phases import TransactionPhase
+
+# All statements are built once: building one takes longer than sending it.
+_KEY_LOCK = select(
+    func.pg_advisory_xact_lock(func.hashtextextended(bindparam("run_id", type_=Text), 0))
+).cte("key_lock")
+_CLAIM = (
+    insert(run_claims)
+    .from_select(
+        ["tenant_id", "run_id"],
+        select(bindparam("tenant_id", type_=Text), bindparam("run_id", type_=Text)).select_from(
+            _KEY_LOCK
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(run_claims.c.run_id)
+)
+_RECORD = (
+    plain_insert(run_completions)
+    .from_select(
+        ["tenant_id", "run_id", "call_id", "arguments", "result"],
+        select(
+            run_claims.c.tenant_id,
+            run_claims.c.run_id,
+            bindparam("call_id", type_=Uuid),
+            bindparam("arguments", type_=JSONB),
+            bindparam("result", type_=JSONB),
+        ).where(
+            run_claims.c.tenant_id == bindparam("tenant_id"),
+            run_claims.c.run_id == bindparam("run_id"),
+        ),
+    )
+    .returning(run_completions.c.run_id)
+)
+_RECORDED = select(
+    run_completions.c.call_id, run_completions.c.arguments, run_completions.c.result
+).where(
+    run_completions.c.tenant_id == bindparam("tenant_id"),
+    run_completions.c.run_id == bindparam("run_id"),
+)
 
 
 class CompletedRuns:
@@ -43,17 +83,7 @@ class CompletedRuns:
         Raises:
             RunConflict: the run was completed before, with other arguments.
         """
-        tenant_id, run_id = call.key
-        key_lock = select(func.pg_advisory_xact_lock(func.hashtextextended(run_id, 0))).cte(
-            "key_lock"
-        )
-        row = select(literal(tenant_id, Text), literal(run_id, Text)).select_from(key_lock)
-        claimed = session.execute(
-            insert(run_claims)
-            .from_select(["tenant_id", "run_id"], row)
-            .on_conflict_do_nothing()
-            .returning(run_claims.c.run_id)
-        ).one_or_none()
+        claimed = session.execute(_CLAIM, _key(call)).one_or_none()
         return None if claimed is not None else self._recorded(session, call)
 
     def record(self, session: Session, call: Call, work: Transaction) -> TransactionResult:
@@ -71,18 +101,13 @@ class CompletedRuns:
             results=dict(work.results),
             event_ids={event.type: event.id for event in work.events},
         )
-        claimed = select(
-            run_claims.c.tenant_id,
-            run_claims.c.run_id,
-            literal(call.call_id, Uuid),
-            literal(dict(call.arguments), JSONB),
-            literal(result.to_dict(), JSONB),
-        ).where(run_claims.c.tenant_id == tenant_id, run_claims.c.run_id == run_id)
-        written = session.execute(
-            plain_insert(run_completions)
-            .from_select(["tenant_id", "run_id", "call_id", "arguments", "result"], claimed)
-            .returning(run_completions.c.run_id)
-        ).one_or_none()
+        row = {
+            **_key(call),
+            "call_id": call.call_id,
+            "arguments": dict(call.arguments),
+            "result": result.to_dict(),
+        }
+        written = session.execute(_RECORD, row).one_or_none()
         if written is None:
             raise FacadeEndedTransaction("of a domain", "rollback() on the driver's connection")
         return self._publishable(session, result, call.call_id)
@@ -94,14 +119,9 @@ class CompletedRuns:
         session.execute(plain_insert(domain_acks), row | asdict(ack))
 
     def _recorded(self, session: Session, call: Call) -> TransactionResult:
-        tenant_id, run_id = call.key
-        columns = run_completions.c
-        found = session.execute(
-            select(columns.call_id, columns.arguments, columns.result).where(
-                columns.tenant_id == tenant_id, columns.run_id == run_id
-            )
-        ).one()
+        found = session.execute(_RECORDED, _key(call)).one()
         if differing := call.differing(found.arguments):
+            tenant_id, run_id = call.key
             raise RunConflict(tenant_id, run_id, differing)
         replayed = found.call_id != call.call_id
         result = TransactionResult.from_dict(found.result, replayed=replayed)
@@ -120,3 +140,7 @@ class CompletedRuns:
         )
         events = result.event_ids.values()
         return result.known_by(RecordedPublication(session, run_completions, *found, events=events))
+
+
+def _key(call: Call) -> dict[str, Any]:
+    return dict(zip(("tenant_id", "run_id"), call.key, strict=True))

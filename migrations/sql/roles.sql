@@ -36,7 +36,8 @@ revoke all on all functions in schema outbox, inbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
 revoke all on public.outbox_alembic_version, public.traces, public.incidents, public.policy_evaluations,
     public.domain_acks, public.run_claims, public.run_completions,
-    public.transaction_claims, public.transaction_records, public.transaction_acks
+    public.transaction_claims, public.transaction_records, public.transaction_acks,
+    public.transaction_intents, public.transaction_settlements
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
 
 -- outbox_writer writes events and can read none. The functions serve clients in SQL, the columns the Python library:
@@ -74,9 +75,12 @@ grant insert on public.domain_acks, public.transaction_acks to outbox_coordinato
 grant select on public.run_completions, public.transaction_records to outbox_coordinator;
 grant insert (tenant_id, run_id, call_id, arguments, result) on public.run_completions to outbox_coordinator;
 grant insert (key, call_id, arguments, outcome) on public.transaction_records to outbox_coordinator;
+-- tx.outside, and `relay recover`.
+grant select, insert, update, delete on public.transaction_intents, public.transaction_settlements to outbox_coordinator;
 
--- outbox_consumer notes what it has taken.
+-- outbox_consumer takes events, and parks, releases and discards them.
 grant usage on schema inbox to outbox_consumer;
-grant select, insert on inbox.seen to outbox_consumer;
+grant execute on function inbox.take(text, uuid[]), inbox.expire() to outbox_consumer;
+grant select, insert, update, delete on inbox.hold, inbox.parked to outbox_consumer;
 grant select, insert, update on inbox.mark to outbox_consumer;
 grant select, insert, delete on inbox.recent to outbox_consumer;

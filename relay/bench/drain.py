@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from os import cpu_count, getloadavg
-from typing import Final, Protocol
+from typing import Final
 
 from relay.bench import events as outbox
 from relay.bench.counters import Run, measure
-from relay.bench.stage import BrokerKind, Stage, set_stage
+from relay.bench.stage import BrokerKind, Stage, Watcher, set_stage
 from relay.core.window import CHUNK_BITS
 from relay.errors import RelayError
 
-__all__ = ["Contender", "Drain", "Watcher", "drain"]
+__all__ = ["Contender", "Drain", "drain"]
 
 # Short enough that the neighbours do not change, long enough that what happens once (the first
 # metadata, the plan of the window) is as small a part as in a backlog of millions.
@@ -30,13 +30,6 @@ _ROUND_EVENTS: Final = 250_000
 _ROUNDS_MAX: Final = 4
 
 _RELAY: Final = ["relay.cli.main", "run", "--until-drained"]
-
-
-class Watcher(Protocol):
-    """Is told how far the benchmark got."""
-
-    def at(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` events are loaded or published."""
 
 
 @dataclass(slots=True)

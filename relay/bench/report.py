@@ -19,9 +19,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from relay.bench.drain import Contender, Drain, Watcher
+from relay.bench.consume import BASELINE, Consumed
+from relay.bench.drain import Contender, Drain
+from relay.bench.stage import Watcher
+from relay.bench.writers import Writers
 
-__all__ = ["show", "watching"]
+__all__ = ["show", "show_consumed", "show_writers", "watching"]
 
 _WIDTH_MAX: Final = 100
 
@@ -61,6 +64,48 @@ def show(found: Drain) -> None:
         f"{relay.events:,} events in {found.rounds} round(s); PostgreSQL {found.postgres},"
         f" broker: {found.broker}; load average {found.load_average:.1f} before"
     )
+
+
+def show_consumed(found: Consumed) -> None:
+    """The figures side by side, and what they were measured on."""
+    table = Table(box=box.SIMPLE_HEAD, title="a backlog, consumed")
+    for heading in ("", "events/s", "of the rate without memory", "client CPU an event"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, pace in found.paces.items():
+        ratio = "" if name == BASELINE else f"{found.ratio(name):.2f}"
+        cpu = f"{pace.client_cpu_us_per_event:.1f} us"
+        table.add_row(name, f"{pace.events_per_second:,.0f}", ratio, cpu)
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{found.paces[BASELINE].events:,} events in {found.rounds} round(s); PostgreSQL"
+        f" {found.postgres}, broker: {found.broker}; load average {found.load_average:.1f} before"
+    )
+
+
+def show_writers(found: Writers) -> None:
+    """The paces side by side for each number of writers."""
+    table = Table(box=box.SIMPLE_HEAD, title="completing a run, four events")
+    for heading in ("writers", "", "transactions/s", "p99", "execute takes"):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    for count, paces in found.paces.items():
+        times = {
+            way: f"{found.times_by_hand(count, way):.2f} x its time"
+            for way in ("by_hand_in_a_pipeline", "by_hand")
+        }
+        times["execute_without_events"] = f"{found.cost_of_events(count):.0%} fewer transactions/s"
+        for way, pace in paces.items():
+            table.add_row(
+                str(count) if way == "execute" else "",
+                way.replace("_", " "),
+                f"{pace.per_second:,.0f}",
+                f"{pace.p99_ms:.1f} ms",
+                times.get(way, ""),
+                end_section=way == "by_hand",
+            )
+    console = _console()
+    console.print(table)
+    console.print(f"PostgreSQL {found.postgres}; load average {found.load_average:.1f} before")
 
 
 class _Bars:

@@ -1,4 +1,4 @@
-"""Where a benchmark runs: a fresh database and a fresh topic, on services of its own or given ones.
+"""Where a benchmark runs: a fresh database and topic, on services of its own or on given ones.
 
 Of a given server only a new database is used, and of given brokers only a new topic; both are
 removed at the end. The outbox that the server may hold is never touched.
@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -29,7 +29,7 @@ from relay.demo.kept_process import ServiceFailed
 from relay.demo.mock_broker import PARTITIONS, MockBroker
 from relay.postgres.connect import Connection, connect
 
-__all__ = ["BrokerKind", "Stage", "set_stage"]
+__all__ = ["BrokerKind", "Database", "Stage", "Watcher", "fresh_database", "set_stage"]
 
 BrokerKind = Literal["mock", "kafka"]
 _Properties = dict[str, str | int | float | bool]
@@ -39,6 +39,28 @@ _REQUEST_TIMEOUT_S: Final = 20.0
 # A checkpoint in the middle makes every page that is changed after it a full page of WAL, in
 # whoever's turn it is. With room for the whole run there is none.
 _SERVER_OPTIONS: Final = {"max_wal_size": "16GB", "checkpoint_timeout": "1h"}
+
+
+class Watcher(Protocol):
+    """Is told how far the benchmark got."""
+
+    def at(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` are done of what `what` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A migrated database of this run alone.
+
+    Attributes:
+        url: keep it out of messages, it may hold a password.
+        postgres: what it is, for people.
+        connection: autocommits.
+    """
+
+    url: str
+    postgres: str
+    connection: Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +118,10 @@ def set_stage(broker: BrokerKind) -> Iterator[Stage]:
             topic.
         Unreachable: the given database cannot be reached.
     """
-    given_database, given_servers = config.given_services()
-    name = f"outbox_bench_{uuid.uuid4().hex[:8]}"
+    _, given_servers = config.given_services()
     with ExitStack() as stack:
-        server = given_database or stack.enter_context(EmbeddedPostgres(_SERVER_OPTIONS)).url()
-        url = stack.enter_context(_new_database(server, name))
-        migrate.upgrade(url)
-        connection = stack.enter_context(closing(connect(url, "bench")))
+        database = stack.enter_context(fresh_database())
+        name = _fresh_name()
         servers, kind = (
             (given_servers, "RELAY_KAFKA_BOOTSTRAP_SERVERS")
             if given_servers
@@ -119,14 +138,35 @@ def set_stage(broker: BrokerKind) -> Iterator[Stage]:
         # A group is asked for by the client, and never joined.
         offsets = stack.enter_context(closing(Consumer({**client, "group.id": name})))
         yield Stage(
-            database_url=url,
-            postgres=_version(connection, given=given_database is not None),
+            database_url=database.url,
+            postgres=database.postgres,
             bootstrap_servers=servers,
             broker=kind,
             topic=name,
-            connection=connection,
+            connection=database.connection,
             _offsets=offsets,
         )
+
+
+@contextmanager
+def fresh_database() -> Iterator[Database]:
+    """Make a database, on a server of our own where the environment names none; drop it at the end.
+
+    Raises:
+        ServiceFailed: the server did not start, or the given one refused a new database.
+        Unreachable: the given one cannot be reached.
+    """
+    given, _ = config.given_services()
+    with ExitStack() as stack:
+        server = given or stack.enter_context(EmbeddedPostgres(_SERVER_OPTIONS)).url()
+        url = stack.enter_context(_new_database(server, _fresh_name()))
+        migrate.upgrade(url)
+        connection = stack.enter_context(closing(connect(url, "bench")))
+        yield Database(url, _version(connection, given=given is not None), connection)
+
+
+def _fresh_name() -> str:
+    return f"outbox_bench_{uuid.uuid4().hex[:8]}"
 
 
 @contextmanager

@@ -1,8 +1,11 @@
-"""`relay bench`: measures the relay beside its peers, in the same run."""
+"""`relay bench`: measures the relay and the coordinator beside their peers, in the same run."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 import click
 
@@ -11,36 +14,89 @@ from relay.errors import RelayError
 
 __all__ = ["bench"]
 
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="The figures as one JSON object, last."
+)
+
 
 @click.group()
 def bench() -> None:
-    """Measure the relay beside its peers, in the same run."""
+    """Measure the relay and the coordinator beside their peers, in the same run."""
 
 
 @bench.command()
 @click.option("--events", type=click.IntRange(1), default=500_000, show_default=True)
 @broker_option
-@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, last.")
+@_json_option
 def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Publish a backlog of 500-byte events; compare with SKIP LOCKED and with a bare produce().
 
-    Uses the services of RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (a
+    Uses RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (of the server a
     new database and a new topic of them, removed at the end), and brings its own where they are
     not.
     """
+    with _measuring() as report:
+        from relay.bench.drain import drain as run
+
+        with report.watching() as watcher:
+            found = run(events, broker, watcher)
+        report.show(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
+@click.option("--events", type=click.IntRange(1_000), default=100_000, show_default=True)
+@broker_option
+@_json_option
+def consume(events: int, broker: BrokerKind, as_json: bool) -> None:
+    """Take a backlog of 500-byte events with each memory; compare with a loop without one.
+
+    Uses the services that `relay bench drain` uses.
+    """
+    with _measuring() as report:
+        from relay.bench.consume import consume as run
+
+        with report.watching() as watcher:
+            found = run(events, broker, watcher)
+        report.show_consumed(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
+@click.option("--transactions", type=click.IntRange(16), default=800, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=8, show_default=True)
+@_json_option
+def writers(transactions: int, rounds: int, as_json: bool) -> None:
+    """Complete runs with 1, 8 and 16 writers; compare with the same rows by hand in psycopg.
+
+    Each round is so many transactions in each way. Uses the database server of RELAY_DATABASE_URL
+    where it is set (a new database of it, removed at the end), and brings its own where it is not.
+    """
+    with _measuring() as report:
+        from relay.bench.writers import writers as run
+
+        with report.watching() as watcher:
+            found = run(transactions, rounds, watcher)
+        report.show_writers(found)
+        _print(found.to_dict(), as_json)
+
+
+@contextmanager
+def _measuring() -> Iterator[ModuleType]:
+    """Gives what shows the figures; says what is missing where a benchmark cannot run."""
     try:
         from relay.bench import report
-        from relay.bench.drain import drain as run
         from relay.demo.kept_process import ServiceFailed
     except ModuleNotFoundError as missing:
         raise RelayError(
             f"the benchmark needs {missing.name}: pip install 'outbox-relay[demo]'"
         ) from missing
     try:
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
+        yield report
     except ServiceFailed as problem:
         raise RelayError(str(problem)) from problem
-    report.show(found)
+
+
+def _print(figures: dict[str, object], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        click.echo(json.dumps(figures))

@@ -5,8 +5,10 @@
 2   a mistake on the command line
 69  database or broker cannot be reached (commands that do not wait for them)
 70  a bug: an invariant is broken
-75  stopped before everything in flight was acknowledged; it is sent again by the next relay
-78  bad configuration, missing or other schema, unsafe database: a restart will not heal it
+75  stopped before everything in flight was acknowledged; it is sent again by the next relay; or an
+    undo failed, and `relay recover` is to be run again
+78  bad configuration, missing or other schema, unsafe database, an undo that no module registers: a
+    restart will not heal it
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from relay.errors import RelayError
 
 __all__ = ["main"]
 
-_COMMANDS = ("run", "status", "migrate", "demo", "bench")
+_COMMANDS = ("run", "status", "migrate", "recover", "demo", "bench")
 
 
 class _Relay(click.Group):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,6 +16,7 @@ from coordinator import RunCompletionTransaction, create_transaction_coordinator
 from tests.coordinator.database import engine_on
 from tests.coordinator.loops import OnALoop, runner_on
 from tests.coordinator.orders import make_orders
+from tests.coordinator.outside_world import World
 from tests.coordinator.shells import SHELLS, Awaiting, Shell
 from tests.support.postgres import Postgres
 
@@ -80,3 +82,9 @@ def driver() -> str:
 def on_a_loop(database_url: str, driver: str) -> OnALoop:
     """Runs a coroutine function on an event loop, with an AsyncEngine."""
     return runner_on(database_url, driver)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A world outside the database, with nothing booked."""
+    return World(tmp_path)

@@ -166,6 +166,22 @@ def test_an_operation_that_ends_the_transaction_is_refused_by_its_name(
     on_a_loop(run)
 
 
+def test_the_refusal_names_file_and_line_of_the_call_that_was_awaited(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    async def ends(tx: AsyncTransaction) -> None:
+        await tx.session.commit()
+
+    async def run(engine: AsyncEngine) -> None:
+        with pytest.raises(TransactionFailed) as failed:
+            await AsyncCoordinator(engine).run(ends, key=KEY)
+        cause = failed.value.cause
+        assert isinstance(cause, FacadeEndedTransaction)
+        assert (cause.file, cause.line) == (__file__, ends.__code__.co_firstlineno + 1)
+
+    on_a_loop(run)
+
+
 def test_other_tasks_use_the_engine_while_a_function_runs(
     orders: Engine, on_a_loop: OnALoop
 ) -> None:

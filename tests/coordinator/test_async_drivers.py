@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from coordinator import AsyncCoordinator, AsyncTransaction, RetryBudget, TransactionFailed
-from coordinator.engine.retry import is_transient
+from coordinator.transient import is_transient
 from relay.admin import migrate
 from tests.coordinator.loops import OnALoop, async_engine_on, on_each_driver
 from tests.coordinator.orders import KEY

@@ -16,6 +16,7 @@ from tests.coordinator.orders import KEY, done, pay, statuses
 from tests.docs.readme import examples, run
 
 OWN = "Any other transaction"
+OUTSIDE = "Effects outside the database: when the transaction needs the answer"
 
 
 class Cards:
@@ -32,6 +33,20 @@ class Cards:
         raise AssertionError(f"{charge_id} is refunded without need")
 
 
+class Stock:
+    """Reserves goods: an effect outside the database."""
+
+    def __init__(self) -> None:
+        self.reserved: list[str] = []
+
+    def reserve(self, sku: str, reservation: str) -> str:
+        self.reserved.append(sku)
+        return f"shelf of {sku}"
+
+    def release(self, sku: str, reservation: str) -> None:
+        raise AssertionError(f"{reservation} of {sku} is released without need")
+
+
 def test_the_examples_of_any_other_transaction_run_and_may_be_run_again(orders: Engine) -> None:
     cards = Cards()
     first, second = examples(OWN)
@@ -44,6 +59,18 @@ def test_the_examples_of_any_other_transaction_run_and_may_be_run_again(orders: 
     assert cards.charged == ["9.50"]
     assert statuses(orders) == {7: "shipped"}
     assert done(orders) == {"transaction_claims": 2, "transaction_records": 2, "event": 2}
+
+
+def test_the_example_of_an_effect_outside_runs_and_may_be_run_again(orders: Engine) -> None:
+    with orders.begin() as connection:
+        connection.execute(text("create table picks (shelf text)"))
+    stock = Stock()
+    (source,) = examples(OUTSIDE)
+    for _ in range(2):
+        run(OUTSIDE, source, engine=orders, stock=stock, text=text, Coordinator=Coordinator)
+    assert stock.reserved == ["sku-1"]
+    with orders.connect() as connection:
+        assert connection.scalars(text("select shelf from picks")).all() == ["shelf of sku-1"]
 
 
 def test_the_example_of_a_run_completes_it(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, cast
 
 import psycopg
@@ -22,7 +23,8 @@ from coordinator import (
     RunCompletionTransaction,
     TransactionFailed,
 )
-from tests.coordinator.database import written
+from tests.coordinator.database import engine_on, written
+from tests.support.postgres import Postgres
 
 Deed = Callable[[Session], object]
 
@@ -62,6 +64,10 @@ def engine_of(session: Session) -> Engine:
     bind = session.get_bind()
     assert isinstance(bind, Engine)
     return bind
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
 
 
 def transaction_of(session: Session) -> RootTransaction:
@@ -107,6 +113,65 @@ def test_a_facade_that_swallows_the_refusal_fails_the_transaction_all_the_same(
     failed = complete_with(untouched_engine, swallowing(deed))
     assert isinstance(failed.cause, FacadeEndedTransaction)
     assert written(untouched_engine) == {}
+
+
+def line_of(deed: Deed) -> int:
+    """Where the deed is done; each stands on a line of its own."""
+    return cast("FunctionType", deed).__code__.co_firstlineno
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
+def test_the_refusal_names_file_and_line_of_the_call(untouched_engine: Engine, deed: Deed) -> None:
+    cause = complete_with(untouched_engine, deed).cause
+    assert isinstance(cause, FacadeEndedTransaction)
+    assert (cause.file, cause.line) == (__file__, line_of(deed))
+    assert f"{__file__}:{line_of(deed)}" in str(cause)
+
+
+def test_file_and_line_are_those_of_the_call_and_not_of_who_called_it(
+    untouched_engine: Engine,
+) -> None:
+    def inner(session: Session) -> None:
+        with engine_of(session).begin():
+            pass
+
+    cause = complete_with(untouched_engine, inner).cause
+    assert isinstance(cause, FacadeEndedTransaction)
+    assert cause.line == line_of(inner) + 1
+
+
+def test_a_session_on_another_engine_for_the_same_database_is_refused_and_named(
+    untouched_engine: Engine,
+) -> None:
+    with engine_on(url_of(untouched_engine)) as another:
+
+        def deed(_: Session) -> None:
+            with Session(another) as of_its_own:
+                of_its_own.execute(text("select 1"))
+
+        cause = complete_with(untouched_engine, deed).cause
+    assert isinstance(cause, FacadeEndedTransaction)
+    assert (cause.file, cause.line) == (__file__, line_of(deed) + 2)
+    assert written(untouched_engine) == {}
+
+
+def test_a_domain_may_read_another_database(engine: Engine, postgres: Postgres) -> None:
+    with engine_on(postgres.url()) as elsewhere:
+
+        def deed(_: Session) -> None:
+            with Session(elsewhere) as reading:
+                assert reading.scalar(text("select 1")) == 1
+
+        RunCompletionTransaction(engine, governance=Governance(deed)).execute(
+            run_id="r1", tenant_id="t1", run_status="failed"
+        )
+    assert written(engine)["policy_evaluations"] == 1
+
+
+def test_any_engine_is_free_where_no_domain_runs(untouched_engine: Engine) -> None:
+    complete_with(untouched_engine, lambda session: session.commit())
+    with engine_on(url_of(untouched_engine)) as another, another.connect() as connection:
+        assert connection.scalar(text("select 1")) == 1
 
 
 RAW_DEEDS: dict[str, Deed] = {

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+from confluent_kafka import Producer
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from coordinator import Outbox, OutboxEvent, once
+from coordinator.inbox.handling import each
+from coordinator.inbox.release import handle_released
 from coordinator.outbox.table import outbox_event
 from coordinator.testing import relay_records
 from tests.coordinator.database import engine_on
+from tests.coordinator.records import (
+    effects,
+    handling,
+    make_effects,
+    record,
+    refusing,
+    write_down,
+)
 from tests.docs.readme import examples, run
+from tests.support.kafka import Broker
+from tests.support.wait import until
 
 ACT = "Effects outside the database: let a consumer act"
 
@@ -87,6 +104,58 @@ def test_the_handler_of_the_example_survives_its_check(database_url: str) -> Non
         with engine.connect() as connection:
             rows = connection.execute(text("select cents from accounts order by name")).scalars()
             assert list(rows) == [16, 20]
+
+
+def test_the_consumer_loop_bills_an_order_and_ends_with_the_signal(
+    database_url: str, mock_broker: Broker
+) -> None:
+    heading = "The consumer loop"
+    mock_broker.create_topic("orders")
+    producer = Producer({"bootstrap.servers": mock_broker.bootstrap_servers, "log_level": 0})
+    producer.produce("orders", b'{"id": 42}', "42", headers=[("ce_id", str(uuid4()))])
+    assert producer.flush(30) == 0
+    (source,) = examples(heading)
+    source = source.replace("broker:9092", mock_broker.bootstrap_servers)
+    before = signal.getsignal(signal.SIGTERM)
+    with engine_on(database_url) as engine, ThreadPoolExecutor(1) as pool:
+        Base.metadata.create_all(engine)
+
+        def billed() -> list[int]:
+            with Session(engine) as session:
+                return list(session.scalars(select(Invoice.order_id)))
+
+        def signal_when_billed() -> None:
+            try:
+                until(billed, what="the invoice")
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        try:
+            signalling = pool.submit(signal_when_billed)
+            run(heading, source, engine=engine, json=json, Invoice=Invoice)
+            signalling.result()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert billed() == [42]
+
+
+def test_parked_records_are_shown_released_and_discarded(database_url: str) -> None:
+    heading = "Parked records"
+    with engine_on(database_url) as engine:
+        make_effects(engine)
+        handling(engine, refusing("0", "1")).finish([record(0, "41"), record(1, "42")])
+        (shown,) = examples(heading, "sql")
+        with engine.connect() as connection:
+            first, second = connection.execute(text(shown)).all()
+        assert [(row.topic, row.key, row.reason) for row in (first, second)] == [
+            ("orders", "41", "ValueError: not today"),
+            ("orders", "42", "ValueError: not today"),
+        ]
+        (source,) = examples(heading)
+        names = {"engine": engine, "Session": Session}
+        run(heading, source, parked_id=first.id, other_id=second.id, **names)
+        assert handle_released(engine, "billing", each(write_down)) == 1
+        assert effects(engine) == ["0"]
 
 
 def test_a_card_is_charged_once_for_an_event_that_comes_twice(database_url: str) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from coordinator import Outbox, OutboxEvent, migrating
 from relay.admin import migrate
+from tests.coordinator import schemas
 from tests.coordinator.database import engine_on
 from tests.coordinator.flavours import with_driver
 from tests.docs.readme import examples, run
@@ -87,6 +89,15 @@ def test_in_any_format() -> None:
     (source,) = examples("In any format")
     names = run("In any format", source, OutboxEvent=OutboxEvent, json=json)
     assert names["invoice"].payload == b'{"total": 12.5}'
+
+
+def test_with_a_schema_registry() -> None:
+    client = schemas.registry()
+    (source,) = examples("With a Schema Registry")
+    needed = {"AvroSerializer": AvroSerializer, "registry": client, "schema": schemas.AVRO}
+    names = run("With a Schema Registry", source, **needed, **OUTBOX)
+    read = AvroDeserializer(client)(names["sent"].payload, None)
+    assert read == {"total": 12.5, "note": None, "lines": 0}
 
 
 def test_in_sql(database_url: str) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from coordinator.domains.tables import metadata as domain_tables
 from coordinator.engine.claims import metadata as claim_tables
-from coordinator.inbox.once import metadata as inbox_tables
+from coordinator.engine.intents import metadata as intent_tables
+from coordinator.inbox.parking import inbox_parked
 from coordinator.outbox.table import Xid8
 from coordinator.outbox.table import metadata as outbox_tables
 from tests.coordinator.database import engine_on
@@ -20,9 +21,14 @@ from tests.coordinator.database import engine_on
 MODELS = {
     "domains": domain_tables,
     "claims": claim_tables,
+    "intents": intent_tables,
     "outbox": outbox_tables,
-    "inbox": inbox_tables,
+    "inbox": inbox_parked.metadata,
 }
+
+
+def schema_in_the_copy(_table: Any, _to: Any, _constraint: Any, referred: str | None) -> Any:
+    return BLANK_SCHEMA if referred == "public" else referred
 
 
 def as_the_database_tells_it(models: MetaData) -> MetaData:
@@ -33,7 +39,7 @@ def as_the_database_tells_it(models: MetaData) -> MetaData:
         table.to_metadata(
             copy,
             schema=schema,  # type: ignore[arg-type]  # None is "no schema", as in Table
-            referred_schema_fn=lambda *_: BLANK_SCHEMA,  # type: ignore[arg-type]  # as above
+            referred_schema_fn=schema_in_the_copy,
         )
     return copy
 

@@ -30,7 +30,10 @@ REVISIONS = [
     "0004_expand_claims",
     "0005_expand_emit_many",
     "0006_expand_published",
-    "0007_expand_marks",
+    "0007_expand_intents",
+    "0008_expand_take",
+    "0009_expand_parked",
+    "0010_expand_marks",
 ]
 
 

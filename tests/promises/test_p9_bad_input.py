@@ -28,9 +28,15 @@ from coordinator import (
 )
 from coordinator.outbox.table import outbox_event
 from tests.coordinator.database import engine_on
+from tests.promises.hostile import (
+    SURROGATE,
+    hostile_headers,
+    hostile_text,
+    json_values,
+    nested,
+)
 from tests.support.postgres import Postgres
 
-SURROGATE = "\ud800"
 EVENT: dict[str, Any] = {"topic": "a", "key": "k", "type": "t", "payload": b"x"}
 RUN: dict[str, Any] = {"run_id": "r1", "tenant_id": "t1", "run_status": "failed"}
 
@@ -186,13 +192,6 @@ def test_a_refusal_does_not_show_the_value(field: str, value: object) -> None:
     assert "s3cret" not in str(refused.value)
 
 
-def nested(depth: int) -> list[Any]:
-    outer: list[Any] = []
-    for _ in range(depth):
-        outer = [outer]
-    return outer
-
-
 @pytest.mark.parametrize(
     "data",
     [float("nan"), 1e400, SURROGATE, nested(100_000), {1, 2}, b"bytes", {("a", "b"): 1}],
@@ -253,16 +252,6 @@ def test_a_writer_by_sql_is_refused_by_a_sentence_that_names_the_field(
     assert sentence.startswith(f"outbox event refused: {field}: ")
 
 
-# Characters that break careless code: quotes, escapes, controls, other planes, bidi, surrogates.
-hostile_text = st.text(
-    st.one_of(st.characters(), st.sampled_from("\0\r\n\t\x1b\x7f\x85'\"\\%:{}\u2028\u202e\ud800")),
-    max_size=300,
-)
-hostile_headers = st.dictionaries(
-    st.one_of(hostile_text, st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True)),
-    hostile_text,
-    max_size=4,
-)
 hostile_events = st.fixed_dictionaries(
     {
         "topic": st.one_of(hostile_text, st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)),
@@ -312,12 +301,6 @@ def test_a_hostile_run_is_refused_as_bad_input_and_never_by_the_database(
             error_message=text,
             agent_id=text,
         )
-
-
-json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), hostile_text),
-    lambda inner: st.one_of(st.lists(inner), st.dictionaries(hostile_text, inner)),
-)
 
 
 @settings(max_examples=100, deadline=None)

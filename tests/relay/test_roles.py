@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from coordinator import (
@@ -17,16 +18,25 @@ from coordinator import (
     OutboxEvent,
     TraceFacade,
     Transaction,
+    TransactionFailed,
     create_transaction_coordinator,
+    discard,
     migrating,
     once,
+    recover,
+    release,
+    undo,
 )
+from coordinator.inbox.handling import each
+from coordinator.inbox.ids import Ids
 from coordinator.inbox.marks import Marks
+from coordinator.inbox.release import handle_released
 from relay.admin import migrate
 from relay.admin.roles import grant_roles
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
 from tests.coordinator.database import engine_on
+from tests.coordinator.records import handling, record
 from tests.coordinator.relay_records import relay_record
 from tests.migrations.project import Project
 from tests.relay.events import connected, emit, value_of
@@ -70,6 +80,22 @@ def test_a_run_is_completed_and_asked_for_by_a_coordinator(
     assert status(database_url)["pending"] == 5
 
 
+def test_a_coordinator_acts_outside_and_recovers(users: Mapping[str, str]) -> None:
+    @undo("test.roles")
+    def nothing() -> None: ...
+
+    def acts_and_fails(tx: Transaction) -> None:
+        tx.outside(nothing, undo=nothing)
+        raise KeyError
+
+    with engine_on(users["outbox_coordinator"]) as engine:
+        with pytest.raises(TransactionFailed) as failed:
+            Coordinator(engine).run(acts_and_fails, key=("t",))
+        Coordinator(engine).run(lambda tx: tx.outside(nothing, undo=nothing), key=("t", 2))
+        assert recover(engine).is_complete
+    assert [ack.action_succeeded for ack in failed.value.acks] == [True]
+
+
 def test_the_relay_publishes_and_both_who_may_ask_see_it(
     users: Mapping[str, str], database_url: str, broker: Broker, topic: str
 ) -> None:
@@ -104,6 +130,21 @@ def test_a_consumer_moves_its_marks(users: Mapping[str, str]) -> None:
             with Session(engine) as session, session.begin():
                 answers.append(Marks().take(session, "billing", batch))
     assert answers == [[True] * 3, [False] * 3]
+
+
+def test_a_consumer_parks_releases_and_lets_keys_expire(users: Mapping[str, str]) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    with engine_on(users["outbox_consumer"]) as engine:
+        handling(engine, refuse).finish([record(0), record(1)])
+        with engine.begin() as connection:
+            first, last = connection.scalars(text("select id from inbox.parked order by id"))
+            discard(connection, last, by="ada", why="sent twice")
+            release(connection, first, by="ada")
+        assert handle_released(engine, "billing", each(lambda *_: None)) == 1
+        with Session(engine) as session, session.begin():
+            Ids().tidy(session)
 
 
 # --- made, and made again -----------------------------------------------------------------------
@@ -161,7 +202,7 @@ def test_the_roles_do_not_go_with_a_downgrade(database_url: str) -> None:
 
 def test_a_schema_that_is_older_is_said_to_be(database_url: str) -> None:
     migrate.downgrade(database_url, "0005_expand_emit_many")
-    with pytest.raises(Exception, match="is_published"):
+    with pytest.raises(Exception, match="does not exist"):
         grant_roles(database_url)
 
 

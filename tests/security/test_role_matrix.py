@@ -21,6 +21,7 @@ from coordinator import (
     create_transaction_coordinator,
     first_seen,
     once,
+    recover,
 )
 from relay.core.window import CHUNK_BITS
 from tests.cli.command import relay as run_relay
@@ -56,7 +57,16 @@ TABLE = """
     read runs                -         x         -       -         -        -
     write a run's ack        -         x         -       -         -        -
     write an ack             -         x         -       -         -        -
-    read the inbox           -         -         -       -         x        -
+    expire                   -         -         -       -         x        -
+    read taken events        -         -         -       -         -        -
+    read what is parked      -         -         -       -         x        -
+    move a mark              -         -         -       -         x        -
+    trim recent ids          -         -         -       -         x        -
+    delete a mark            -         -         -       -         -        -
+    move the generation      -         -         -       -         -        -
+    read intents             -         x         -       -         -        -
+    delete settlements       -         x         -       -         -        -
+    recover                  -         x         -       -         -        -
     write a position         -         -         -       -         -        -
     write a txid             -         -         -       -         -        -
     write a record's txid    -         -         -       -         -        -
@@ -102,7 +112,10 @@ SQL = {
     "read a leaf": "select position from outbox.event_0",
     "read records": "select * from public.transaction_records",
     "read runs": "select * from public.run_completions",
-    "read the inbox": "select * from inbox.seen",
+    "expire": "select inbox.expire()",
+    "read taken events": "select * from inbox.seen",
+    "read what is parked": "select * from inbox.parked join inbox.hold on hold.id = hold_id",
+    "move the generation": "update inbox.generation set number = 9",
     "write a position": "insert into outbox.event (position, topic, type) overriding system value"
     " values (1, 't', 'x.y')",
     "write a txid": "insert into outbox.event (txid, topic, type) values ('1', 't', 'x.y')",
@@ -114,6 +127,11 @@ SQL = {
     "write an ack": "insert into public.transaction_acks (id, key, call_id, domain,"
     " action, status, reason, action_succeeded) values (gen_random_uuid(), '{k}',"
     " gen_random_uuid(), 'd', 'a', 'rolled_back', 'r', true)",
+    "read intents": "select * from public.transaction_intents",
+    "delete settlements": "delete from public.transaction_settlements",
+    "move a mark": "update inbox.mark set consumer = consumer",
+    "trim recent ids": "delete from inbox.recent",
+    "delete a mark": "delete from inbox.mark",
     "change an event": "update outbox.event set payload = ''",
     "delete an event": "delete from outbox.event",
     "empty a leaf": "truncate outbox.event_0",
@@ -181,6 +199,7 @@ PYTHON: Mapping[str, Callable[[Session], object]] = {
     "run": run,
     "execute": execute,
     "execute with trace": execute_with_trace,
+    "recover": lambda session: recover(session.get_bind().engine),
     "once": lambda session: once(session, uuid4(), consumer="billing"),
     "first_seen": lambda session: first_seen(session, [uuid4()], consumer="billing"),
 }

@@ -73,10 +73,14 @@ class TcpProxy:
 
     def close(self) -> None:
         """Cut everything and listen no more."""
+        self.refuse_new()
+        self.cut()
+
+    def refuse_new(self) -> None:
+        """Listen no more; connections that are open go on."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept; a close alone does not
         self._listener.close()
-        self.cut()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed

@@ -1,0 +1,2 @@
+drop table public.transaction_settlements;
+drop table public.transaction_intents;

@@ -1,0 +1,2 @@
+drop table inbox.parked;
+drop table inbox.hold;
