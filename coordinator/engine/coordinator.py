@@ -40,7 +40,7 @@ class Coordinator:
         Args:
             engine: where the rows and the outbox are; one connection a call, and a second one that
                 is opened for a moment by each `tx.outside`.
-            budget: how long transient errors are tried again; 10 attempts in 15 s.
+            budget: how long transient errors are tried again; 40 attempts in 15 s.
         """
         self._budget = budget or RetryBudget()
         self._claims = Claims()

@@ -9,17 +9,22 @@ lock taken goes on to the next.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
 from sqlalchemy import Engine
+from sqlalchemy.util import greenlet_spawn
 
 from coordinator.engine import intents
 from coordinator.engine.intents import Intent
 from coordinator.engine.undoing import NotUndone, Undoing
 from coordinator.outcomes import DomainAck
+
+if TYPE_CHECKING:
+    # Not at run time: this import fails where SQLAlchemy was installed without asyncio.
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["LeftEffect", "Recovery", "recover"]
 
@@ -91,7 +96,11 @@ class Recovery:
         return {name: [effect.to_dict() for effect in group] for name, group in groups.items()}
 
 
-def recover(engine: Engine) -> Recovery:
+@overload
+def recover(engine: Engine) -> Recovery: ...
+@overload
+def recover(engine: AsyncEngine) -> Coroutine[Any, Any, Recovery]: ...
+def recover(engine: Engine | AsyncEngine) -> Recovery | Coroutine[Any, Any, Recovery]:
     """Undo what transactions did by `Transaction.outside` that were not committed.
 
     Import the modules that register the undos first. Of each attempt the last action is undone
@@ -99,7 +108,8 @@ def recover(engine: Engine) -> Recovery:
     by several at once; what is at work is left alone.
 
     Args:
-        engine: the transactions' database; one connection, which an undo has to itself.
+        engine: the transactions' database; one connection, which an undo has to itself. Of an
+            AsyncEngine the result is to be awaited, and undos that are coroutines run on its loop.
 
     Returns:
         What was undone, and what was not.
@@ -107,6 +117,12 @@ def recover(engine: Engine) -> Recovery:
     Raises:
         sqlalchemy.exc.DBAPIError: the database is away; what was recorded by then stands.
     """
+    if isinstance(engine, Engine):
+        return _recovered(engine)
+    return greenlet_spawn(_recovered, engine.sync_engine)
+
+
+def _recovered(engine: Engine) -> Recovery:
     # The look after the lock has to see what is committed by then.
     engine = engine.execution_options(isolation_level="READ COMMITTED")
     with engine.begin() as connection:
