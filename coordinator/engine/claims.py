@@ -37,7 +37,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.autocommit import refuse_autocommit
 from coordinator.engine.memory import Call
-from coordinator.engine.published import RecordedPublication
+from coordinator.engine.published import RecordedPublication, look_for
 from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, FacadeEndedTransaction, KeyConflict, WrongUse
 from coordinator.outcomes import DomainAck, Outcome
@@ -111,6 +111,8 @@ _RECORDED = select(
     transaction_records.c.arguments,
     cast(transaction_records.c.outcome, Text).label("outcome"),
 ).where(transaction_records.c.key == _KEY)
+# Not by the key alone: once a record was deleted, the key may be another call's.
+_LOOK = look_for(transaction_records, "key", "call_id")
 
 
 class Claims:
@@ -173,10 +175,8 @@ def _outcome(
     session: Session, key: tuple[str, ...], call_id: UUID, text: str, *, replayed: bool
 ) -> Outcome:
     outcome = Outcome.from_dict(json.loads(text), replayed=replayed)
-    records = transaction_records
-    # Not by the key alone: once a record was deleted, the key may be another call's.
-    found = (records.c.key == list(key), records.c.call_id == call_id)
-    return outcome.known_by(RecordedPublication(session, records, *found, events=outcome.event_ids))
+    found = {"key": list(key), "call_id": call_id}
+    return outcome.known_by(RecordedPublication(session, _LOOK, found, outcome.event_ids))
 
 
 def _outcome_json(work: Transaction) -> str:

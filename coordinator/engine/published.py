@@ -9,11 +9,11 @@ commit is, and holds the id. So each look is one statement that finds the record
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from threading import Event
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, Uuid, func, literal, select
+from sqlalchemy import Select, Table, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -25,24 +25,42 @@ from coordinator.publication import pauses
 _ALONE = "AUTOCOMMIT"
 
 
+def look_for(records: Table, *found_by: str) -> Select[tuple[bool]]:
+    """Build the statement that finds one record by its columns, and asks of its events.
+
+    Once, as building it takes longer than sending it: most results are never asked.
+
+    Args:
+        records: where the records stand, with the column `txid`.
+        found_by: columns that together find one record of one call.
+    """
+    published = func.outbox.is_published(records.c.txid, bindparam("events", type_=ARRAY(Uuid)))
+    return select(published).where(
+        *(records.c[name] == bindparam(name, type_=records.c[name].type) for name in found_by)
+    )
+
+
 class RecordedPublication:
     """A Publication that looks for a record of a call, on connections of the call's engine."""
 
     def __init__(
-        self, session: Session, records: Table, *found: ColumnElement[bool], events: Iterable[UUID]
+        self,
+        session: Session,
+        look: Select[tuple[bool]],
+        found: Mapping[str, object],
+        events: Iterable[UUID],
     ) -> None:
         """Remember whom to ask, and what.
 
         Args:
             session: on the engine that is to be asked; nothing is done on it.
-            records: where the record stands, with the column `txid`.
-            found: finds the one record of this call.
+            look: see `look_for`.
+            found: the values that find the one record of this call, by column.
             events: ids of its events.
         """
         self._engine = session.connection().engine
-        ids = literal(list(events), ARRAY(Uuid))
-        published = func.outbox.is_published(records.c.txid, ids)
-        self._look: Select[tuple[bool]] = select(published).where(*found)
+        self._look = look
+        self._asked = {**found, "events": list(events)}
 
     def wait(self, timeout_s: float) -> bool:
         """See Publication.wait.
@@ -69,7 +87,7 @@ class RecordedPublication:
     def _ask(self) -> bool:
         with self._engine.connect() as connection:
             alone = connection.execution_options(isolation_level=_ALONE)
-            return bool(alone.scalar(self._look))
+            return bool(alone.scalar(self._look, self._asked))
 
     async def _ask_without_blocking(self) -> bool:
         if not self._engine.dialect.is_async:
@@ -79,4 +97,4 @@ class RecordedPublication:
 
         async with AsyncEngine(self._engine).connect() as connection:
             alone = await connection.execution_options(isolation_level=_ALONE)
-            return bool(await alone.scalar(self._look))
+            return bool(await alone.scalar(self._look, self._asked))

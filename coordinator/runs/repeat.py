@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.domains.tables import domain_acks, run_claims, run_completions
 from coordinator.engine.memory import Call
-from coordinator.engine.published import RecordedPublication
+from coordinator.engine.published import RecordedPublication, look_for
 from coordinator.engine.work import Transaction
 from coordinator.errors import FacadeEndedTransaction, RunConflict
 from coordinator.outcomes import DomainAck, TransactionResult
@@ -61,6 +61,7 @@ _RECORDED = select(
     run_completions.c.tenant_id == bindparam("tenant_id"),
     run_completions.c.run_id == bindparam("run_id"),
 )
+_LOOK = look_for(run_completions, "tenant_id", "run_id", "call_id")
 
 
 class CompletedRuns:
@@ -132,14 +133,9 @@ class CompletedRuns:
     ) -> TransactionResult:
         if not self._events_are_in_outbox:
             return result
-        columns = run_completions.c
-        found = (
-            columns.tenant_id == result.tenant_id,
-            columns.run_id == result.run_id,
-            columns.call_id == call_id,
-        )
+        found = {"tenant_id": result.tenant_id, "run_id": result.run_id, "call_id": call_id}
         events = result.event_ids.values()
-        return result.known_by(RecordedPublication(session, run_completions, *found, events=events))
+        return result.known_by(RecordedPublication(session, _LOOK, found, events))
 
 
 def _key(call: Call) -> dict[str, Any]:
