@@ -1,4 +1,4 @@
-"""For the tests of services that write or take events: see the README's "Testing your service".
+"""For the tests of services that write or take events: "Testing your service" in README.md here.
 
 The names load when they are first used: the pytest plugin costs nothing where it is not used.
 """

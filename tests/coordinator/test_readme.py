@@ -1,4 +1,4 @@
-"""The README's chapters on the coordinator, executed as they stand."""
+"""The book's chapters on transactions, executed as they stand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.coordinator.loops import OnALoop
 from tests.coordinator.orders import KEY, done, pay, statuses
 from tests.docs.readme import examples, run
 
-OWN = "Any other transaction"
+OWN = "Several domains in one commit"
 OUTSIDE = "Effects outside the database: when the transaction needs the answer"
 
 
@@ -47,7 +47,7 @@ class Stock:
         raise AssertionError(f"{reservation} of {sku} is released without need")
 
 
-def test_the_examples_of_any_other_transaction_run_and_may_be_run_again(orders: Engine) -> None:
+def test_the_examples_of_several_domains_run_and_may_be_run_again(orders: Engine) -> None:
     cards = Cards()
     first, second = examples(OWN)
     for replayed in (False, True):

@@ -1,4 +1,4 @@
-"""The README's examples, as they stand there."""
+"""The examples of the front page and of the library's book, as they stand there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 
 import coordinator
 
-README = Path(coordinator.__file__).parents[1] / "README.md"
+ROOT = Path(coordinator.__file__).parents[1]
+READMES = (ROOT / "README.md", ROOT / "coordinator" / "README.md")
+
+
+def chapters() -> list[tuple[str, str]]:
+    """The headings of both READMEs, each with what stands below it."""
+    texts = (path.read_text(encoding="utf-8") for path in READMES)
+    found = (part for text in texts for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:])
+    return [(heading, below) for heading, _, below in (part.partition("\n") for part in found)]
 
 
 def examples(heading: str, language: str = "python") -> list[str]:
-    """The examples in `language` of the chapter below a heading of the README."""
-    _, found, below = README.read_text(encoding="utf-8").partition(f"\n### {heading}\n")
-    assert found, heading
-    chapter = re.split(r"^##+ ", below, maxsplit=1, flags=re.MULTILINE)[0]
+    """The examples in `language` of the chapter below a heading."""
+    (chapter,) = (below for found, below in chapters() if found == heading)
     blocks = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", chapter, re.MULTILINE | re.DOTALL)
     assert blocks, heading
     return [dedent(block) for _, block in blocks]

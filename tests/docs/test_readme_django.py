@@ -18,7 +18,8 @@ from tests.coordinator.django_project import Order, django_on
 from tests.docs.readme import examples, run
 
 CHAPTER = "In a Django project"
-VIEW, MIGRATION = examples(CHAPTER)
+(VIEW,) = examples(CHAPTER)
+_, _, MIGRATION = examples("With your own migrations")
 
 SETTINGS = """
 import os

@@ -126,7 +126,7 @@ def test_by_a_trigger_for_each_row_that_changed(database_url: str) -> None:
 def test_a_consumer_in_sql_acts_once(database_url: str) -> None:
     execute(database_url, "create table invoices (order_id int)")
     for _ in range(2):
-        execute(database_url, examples(SQL, "sql")[2])
+        execute(database_url, examples("Consumers", "sql")[0])
     assert stored(database_url, "order_id", "invoices") == [(42,)]
 
 

@@ -98,7 +98,7 @@ def service(pytester: pytest.Pytester, database_url: str) -> pytest.Pytester:
     engine.dispose()
     pytester.mkpydir("shop").joinpath("models.py").write_text(MODELS)
     pytester.makeconftest(CONFTEST.format(address=address))
-    pytester.makepyprojecttoml(examples(CHAPTER, "toml")[0])
+    pytester.makepyprojecttoml(examples("The leak detector", "toml")[0])
     pytester.syspathinsert()
     return pytester
 
