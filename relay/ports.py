@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from relay.core.blockers import Blockers
 from relay.core.cursor import Cursor
 from relay.core.inputs import Input, Loaded, NothingAhead, Opened, Rows, Saved
+from relay.core.retention import Emptied, Milestone, Survey
+from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
 
-__all__ = ["CursorStore", "LeaseStore", "PageSource", "Sink"]
+__all__ = ["CursorStore", "LeaseStore", "PageSource", "Rotation", "Sink"]
 
 
 class CursorStore(Protocol):
@@ -85,3 +88,33 @@ class LeaseStore(Protocol):
 
     def release(self, owner: str) -> None:
         """Give the lease back if this owner holds it."""
+
+
+class Rotation(Protocol):
+    """The rings' leaves, emptied under one term. Every method raises Unreachable."""
+
+    def mark(self, every_s: float) -> None:
+        """Set down what is published as of now, if the newest milestone is older than `every_s`."""
+
+    def survey(self, retention_s: float) -> Survey:
+        """How the rings stand."""
+
+    def forget_before(self, milestone: Milestone) -> None:
+        """Drop the milestones that are older."""
+
+    def empty_events(self, slot: int, old: Snapshot | None) -> Emptied:
+        """Empty a leaf of events in which each is published and, with `old`, seen by it as well.
+
+        Waits for no lock, so no writer ever queues behind it. What is published is read under the
+        lock. Raises Fenced when another relay's term has begun.
+        """
+
+    def empty_log(self, slot: int, keep_s: float) -> Emptied:
+        """Empty a leaf of the log of windows that has neither the newest entry, nor the C before
+        it, nor one younger than `keep_s`.
+
+        Raises Fenced when another relay's term has begun.
+        """
+
+    def blockers(self, after_s: float) -> Blockers:
+        """Who has held the events for longer than `after_s`."""

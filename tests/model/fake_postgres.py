@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from relay.core.cursor import Cursor
+from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
 
@@ -80,7 +81,30 @@ class Leased:
     row: LeaseRow
 
 
-Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Leased
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """Leaves were emptied of the events at these positions, and the log of these windows."""
+
+    positions: frozenset[int] = frozenset()
+    numbers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A milestone, and when it was set down."""
+
+    milestone: Milestone
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Jumped:
+    """The next position to give out."""
+
+    position: int
+
+
+Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Leased | Truncated | Marked | Jumped
 
 
 @dataclass
@@ -95,6 +119,8 @@ class _Memory:
     committed: list[Event] = field(default_factory=list)
     entries: list[Cursor] = field(default_factory=list)
     lease: LeaseRow = LeaseRow()
+    gone: set[int] = field(default_factory=set)
+    milestones: list[Marked] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         match record:
@@ -116,6 +142,13 @@ class _Memory:
                 self.entries.append(entry)
             case Leased(row):
                 self.lease = row
+            case Truncated(positions, numbers):
+                self.gone |= positions
+                self.entries = [one for one in self.entries if one.number not in numbers]
+            case Marked():
+                self.milestones.append(record)
+            case Jumped(position):
+                self.next_position = position
 
     def _end(self, xid: int, committed: bool) -> None:
         events = self.in_progress.pop(xid)
@@ -151,6 +184,21 @@ class FakePostgres:
     def committed(self) -> list[Event]:
         """The events that are there, in commit order; of one transaction by position."""
         return self._memory.committed
+
+    @property
+    def standing(self) -> list[Event]:
+        """Those of them that stand in the table still."""
+        return [one for one in self._memory.committed if one.position not in self._memory.gone]
+
+    @property
+    def open_events(self) -> list[Event]:
+        """Those of transactions in progress, prepared ones too."""
+        return [one for events in self._memory.in_progress.values() for one in events]
+
+    @property
+    def milestones(self) -> list[Marked]:
+        """In the order of writing."""
+        return self._memory.milestones
 
     @property
     def entries(self) -> list[Cursor]:
@@ -219,6 +267,19 @@ class FakePostgres:
 
     def store_lease(self, **changes: object) -> None:
         self._store(Leased(replace(self.lease, **changes)), synchronous=True)  # type: ignore[arg-type]  # by name
+
+    def truncate(
+        self, positions: frozenset[int] = frozenset(), numbers: frozenset[int] = frozenset()
+    ) -> None:
+        self._store(Truncated(positions, numbers), synchronous=True)
+
+    def mark(self, milestone: Milestone) -> None:
+        self._store(Marked(milestone, self.now_s), synchronous=True)
+
+    def jump(self, position: int) -> None:
+        """As setval() does: never back."""
+        self._append(Jumped(position))
+        self.flush()
 
     def new_xid(self) -> int:
         return self._memory.next_xid

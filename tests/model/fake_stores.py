@@ -6,7 +6,7 @@ A planted bug replaces one of the pieces in `Reading`, or overrides a method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from relay.core.cursor import Cursor
@@ -16,7 +16,7 @@ from relay.core.window import PAGE_BYTES_MAX, Chunk, Page, Window, pages_of
 from relay.errors import Fenced
 from tests.model.fake_postgres import Event, FakePostgres, Session
 
-__all__ = ["FakeCursorStore", "FakeLeaseStore", "FakePageSource", "Reading"]
+__all__ = ["FakeCursorStore", "FakeLeaseStore", "FakePageSource", "Reading", "newest"]
 
 TOPIC = "outbox.model"
 
@@ -28,7 +28,14 @@ def by_position(event: Event) -> int:
 def in_window(database: FakePostgres, window: Window) -> list[Event]:
     """The events of a window, by the ranges of ids that the index would be asked for."""
     ranges = window.ranges()
-    return [e for e in database.committed if any(low <= e.txid < high for low, high in ranges)]
+    return [e for e in database.standing if any(low <= e.txid < high for low, high in ranges)]
+
+
+def newest(database: FakePostgres) -> Cursor:
+    """The newest entry, with the C that stands in the log before it."""
+    cursor = max(database.entries, key=lambda entry: (entry.number, entry.step))
+    before = [one.until for one in database.entries if one.number == cursor.number - 1]
+    return replace(cursor, since=before[0] if before else cursor.until)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class FakeCursorStore:
         database = self._session.database
         if self._holds and database.lease.blocked is not None:
             database.store_lease(blocked=None)
-        cursor = max(database.entries, key=lambda entry: (entry.number, entry.step))
+        cursor = newest(database)
         if cursor.closed:
             return Loaded(cursor, ())
         pages = self._reading.plan(database, cursor.window, cursor.last_position)

@@ -8,12 +8,15 @@ from dataclasses import replace
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened
+from relay.core.retention import Survey
+from relay.core.snapshot import Snapshot
 from relay.core.window import Window
 from relay.errors import Fenced
 from relay.ports import CursorStore, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
 from tests.model.fake_postgres import Event, FakePostgres, Session, visible
-from tests.model.fake_stores import FakeCursorStore, Reading
+from tests.model.fake_rotation import MODEL_RING, FakeRotation
+from tests.model.fake_stores import FakeCursorStore, Reading, newest
 from tests.model.two_step_pump import Parts, Process
 
 __all__ = ["PLANTED"]
@@ -110,6 +113,45 @@ class SkippingSink(FakeSink):
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 
 
+class AgainstS(FakeRotation):
+    """Takes what has been read for published."""
+
+    def c(self) -> Snapshot:
+        return newest(self.database).until
+
+
+class WithoutLate(FakeRotation):
+    """Looks for what is newer than C only, not for what was open at C."""
+
+    def needs(self, c: Snapshot, event: Event) -> bool:
+        return event.txid >= c.xmax
+
+
+class BeforeTheLock(FakeRotation):
+    """Sees whether a leaf is needed, and then locks and empties it."""
+
+    def survey(self, retention_s: float) -> Survey:
+        self._needed = {slot: self.is_needed(slot) for slot in range(MODEL_RING.slots)}
+        return super().survey(retention_s)
+
+    def is_needed_under_the_lock(self, slot: int) -> bool:
+        return self._needed[slot]
+
+
+class AnyLeaf(FakeRotation):
+    """Takes the first position for the newest, so that no leaf is known to be written to."""
+
+    def survey(self, retention_s: float) -> Survey:
+        return replace(super().survey(retention_s), position=1)
+
+
+class LogWithoutC(FakeRotation):
+    """Keeps the newest entry of the log, and not the one that its C stands in."""
+
+    def log_needed_from(self) -> int:
+        return newest(self.database).number
+
+
 def remembering(
     session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
@@ -142,4 +184,9 @@ PLANTED: dict[str, tuple[Parts, str]] = {
     "cursor moved before the ack": (Parts(make_sink=StoresFirst), "I1"),
     "result of the flush ignored": (Parts(make_sink=deaf), "I1"),
     "refused event overtaken": (Parts(make_sink=skipping), "I3"),
+    "rotation against S": (Parts(make_rotation=AgainstS), "I1"),
+    "rotation without xip(C)": (Parts(make_rotation=WithoutLate), "I1"),
+    "rotation looks before its lock": (Parts(make_rotation=BeforeTheLock), "I1"),
+    "rotation of the leaf that is written to": (Parts(make_rotation=AnyLeaf), "I10"),
+    "rotation of the C that is needed": (Parts(make_rotation=LogWithoutC), "I1"),
 }

@@ -15,6 +15,7 @@ from relay.core.checker import History, Meant, Outcome, Seen, check, payload_has
 from relay.core.lease import LEASE_TTL_S
 from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
 from tests.model.fake_postgres import FakePostgres, Transaction
+from tests.model.fake_rotation import MODEL_RING
 from tests.model.fake_stores import TOPIC
 from tests.model.two_step_pump import Parts, Process
 
@@ -43,11 +44,14 @@ class RelayMachine(RuleBasedStateMachine):
     """The relay in its world. A planted bug is a subclass with other parts.
 
     Attributes:
-        judged: the invariants that are looked at: the checker's, and I9, that it drains at all.
+        judged: the invariants that are looked at: the checker's, I9, that it drains at all, and
+            I10, that writers are not kept out.
     """
 
     parts: ClassVar[Parts] = Parts()
-    judged: ClassVar[frozenset[str]] = frozenset({"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9"})
+    judged: ClassVar[frozenset[str]] = frozenset(
+        {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9", "I10"}
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +63,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.buried: list[Process] = []
         self.processes = [self._start() for _ in range(RELAYS)]
         self.repeatable = 0
+        self.looked_at = [0] * RELAYS
 
     # Writers
 
@@ -138,6 +143,45 @@ class RelayMachine(RuleBasedStateMachine):
         else:
             process.die()
         self._replace(relay)
+
+    # The rings
+
+    @rule(relay=relays)
+    def look_at_the_rings(self, relay: int) -> None:
+        self.processes[relay].look_at_the_rings()
+        self.looked_at[relay] = self.database.new_position() - 1
+
+    @rule(relay=relays)
+    def empty_a_leaf(self, relay: int) -> None:
+        emptied = self.processes[relay].empty_a_leaf()
+        writers_at = MODEL_RING.slot_of(self.looked_at[relay])
+        taken = {writers_at, (writers_at + 1) % MODEL_RING.slots} & set(emptied)
+        self._require("I10", not taken, "a leaf that is written to was locked")
+
+    @rule(relay=relays)
+    def a_whole_pass_over_the_rings(self, relay: int) -> None:
+        self.look_at_the_rings(relay)
+        self.empty_a_leaf(relay)
+
+    @rule(key=keys, events_between=st.integers(3, 6), within=st.booleans(), how=endings)
+    def one_commits_late_in_a_leaf_that_is_due(
+        self, key: str | None, events_between: int, within: bool, how: str
+    ) -> None:
+        """The ring turns, and all others are published meanwhile. `within`: the commit comes
+        between the two halves of a pass."""
+        late = self.database.begin()
+        self._write(late, key)
+        for _ in range(events_between):
+            self.a_whole_transaction([None], "commit")
+        self.all_is_published()
+        if not within:
+            self._end(late, how)
+        for relay in range(RELAYS):
+            self.look_at_the_rings(relay)
+        if within:
+            self._end(late, how)
+        for relay in range(RELAYS):
+            self.empty_a_leaf(relay)
 
     # The world
 

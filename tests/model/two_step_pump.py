@@ -15,11 +15,14 @@ from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.lease import RENEW_EVERY_S
 from relay.core.machine import Moment, Relay, State, step
+from relay.core.retention import Emptied, Survey
 from relay.daemon.elector import Elector
+from relay.daemon.housekeeping import Keeping, RotationPass
 from relay.errors import Fenced, InvariantBroken, Unreachable
-from relay.ports import CursorStore, Sink
+from relay.ports import CursorStore, Rotation, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
 from tests.model.fake_postgres import FakePostgres, Session
+from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
 __all__ = ["Parts", "Process"]
@@ -33,6 +36,10 @@ class MakesStore(Protocol):
 
 class MakesSink(Protocol):
     def __call__(self, broker: FakeBroker, store: CursorStore, process: Process) -> Sink: ...
+
+
+class MakesRotation(Protocol):
+    def __call__(self, session: Session, owner: str, term: int) -> Rotation: ...
 
 
 def honest_store(
@@ -52,6 +59,7 @@ class Parts:
     reading: Reading = field(default_factory=Reading)
     make_store: MakesStore = honest_store
     make_sink: MakesSink = honest_sink
+    make_rotation: MakesRotation = FakeRotation
 
 
 @dataclass
@@ -94,6 +102,7 @@ class Process:
         self._effect: do.Effect = do.StandBy()
         self._may_act = False
         self._renewed_at_s = self.database.now_s
+        self._housekeeping: tuple[RotationPass, Survey] | None = None
 
     @property
     def idle(self) -> bool:
@@ -126,6 +135,26 @@ class Process:
             self._act()
         else:
             self._look()
+
+    def look_at_the_rings(self) -> None:
+        """The first half of a pass over them. Published events are kept for no time at all."""
+        if self._term is None:
+            return
+        rotation = self.parts.make_rotation(Session(self.database), self.owner, self._term.number)
+        halves = RotationPass(rotation, Keeping(0.0), MODEL_RING, MODEL_RING)
+        self._housekeeping = halves, halves.look()
+
+    def empty_a_leaf(self) -> list[int]:
+        """The second half, however much later: the leaves of events that it emptied."""
+        if self._housekeeping is None:
+            return []
+        (halves, survey), self._housekeeping = self._housekeeping, None
+        try:
+            tried = halves.empty_events(survey)
+            halves.empty_log(survey)
+        except (Fenced, Unreachable):
+            return []
+        return [leaf.slot for leaf, outcome in tried if outcome is Emptied.EMPTIED]
 
     def _look(self) -> None:
         if self._term is None:
