@@ -32,6 +32,8 @@ revoke all on schema outbox, inbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
 revoke all on all tables in schema outbox, inbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+revoke all on all sequences in schema outbox, inbox
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
 revoke all on all functions in schema outbox, inbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
 revoke all on public.outbox_alembic_version, public.traces, public.incidents, public.policy_evaluations,
@@ -53,6 +55,14 @@ grant select on outbox.event, outbox.window, outbox.lease, outbox.epoch, outbox.
 grant select on public.outbox_alembic_version to outbox_relay;
 grant insert on outbox.window, outbox.epoch to outbox_relay;
 grant update on outbox.lease to outbox_relay;
+-- Rotation: it empties a leaf as a whole, after a look at the ids in it; it cannot delete one event. TRUNCATE is what lets it
+-- lock the leaf as well.
+grant select on sequence outbox.event_position to outbox_relay;
+grant select (txid), truncate on outbox.event_0, outbox.event_1, outbox.event_2, outbox.event_3,
+    outbox.event_4, outbox.event_5, outbox.event_6, outbox.event_7 to outbox_relay;
+grant select (number, step, stored_at), truncate on outbox.window_0, outbox.window_1, outbox.window_2, outbox.window_3
+    to outbox_relay;
+grant select, insert, delete on outbox.milestone to outbox_relay;
 
 -- outbox_monitor asks `relay status`: it sees no key and no payload.
 grant usage on schema outbox to outbox_monitor;

@@ -27,6 +27,13 @@ SILENCE_MAX_MS = 10_000
 A black hole is noticed within 15 s.
 """
 
+_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # Said of a session that the server ended; it is not among the operational errors.
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s]*(?=@)")
 _PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)")
 
@@ -86,7 +93,7 @@ def translated_errors(url: str = "") -> Iterator[None]:
         raise Unreachable(
             "database: it is a standby; events are published from the primary"
         ) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+    except _LOST as problem:
         raise Unreachable(f"database: {_scrubbed(str(problem), url)}") from None
 
 

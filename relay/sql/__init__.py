@@ -2,7 +2,8 @@
 
 A statement begins at a header comment `-- <concern>_<name>: what it does`; the header goes on with
 the index and the lock that it takes and the guarantee it stands for. It ends before the next
-header. Values are bound by name; there is nothing to fill in, so there is nothing to quote.
+header. Values are bound by name. The one thing that is ever filled in is `{leaf}`, the name of a
+leaf of a ring, as an identifier: neither LOCK nor TRUNCATE takes a value there.
 """
 
 from __future__ import annotations

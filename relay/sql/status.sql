@@ -18,3 +18,12 @@ from (select e.created_at
 -- status_parked: how many events are set aside.
 -- Index: parked_pkey.    Lock: none.
 select count(*) from outbox.parked;
+
+-- status_retained: the size of the ring of events, how many leaves are not empty, and the age of
+-- the event at the lowest position.
+-- Index: event_position_idx, the first entry of each leaf.    Lock: none.
+select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint,
+       count(*) filter (where pg_relation_size(inhrelid) > 0),
+       (select extract(epoch from clock_timestamp() - created_at)::float8
+        from outbox.event order by position limit 1)
+from pg_inherits where inhparent = 'outbox.event'::regclass;

@@ -10,12 +10,15 @@ import psycopg
 import pytest
 
 from relay.core.lease import LEASE_TTL_S
-from relay.ports import CursorStore, LeaseStore, PageSource
+from relay.core.retention import EVENT_RING
+from relay.ports import CursorStore, LeaseStore, PageSource, Rotation
 from relay.postgres.connect import connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.rotation import PostgresRotation
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_postgres import FakePostgres, Session, Transaction
+from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
 
@@ -33,6 +36,9 @@ class World(Protocol):
     def store(self, owner: str, term: int) -> CursorStore: ...
     def source(self) -> PageSource: ...
     def leases(self) -> LeaseStore: ...
+    def rotation(self, owner: str, term: int) -> Rotation: ...
+    def writers_come_to_leaf(self, leaf: int) -> None: ...
+    def time_passes(self, seconds: float) -> None: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
     def lease_expires(self) -> None: ...
     def blocked(self) -> tuple[str, str] | None: ...
@@ -51,6 +57,15 @@ class FakeWorld:
 
     def leases(self) -> LeaseStore:
         return FakeLeaseStore(self._database)
+
+    def rotation(self, owner: str, term: int) -> Rotation:
+        return FakeRotation(Session(self._database), owner, term, EVENT_RING)
+
+    def writers_come_to_leaf(self, leaf: int) -> None:
+        self._database.jump(leaf << EVENT_RING.bits)
+
+    def time_passes(self, seconds: float) -> None:
+        self._database.now_s += seconds
 
     @contextmanager
     def writer(self) -> Iterator[Transaction]:
@@ -101,6 +116,26 @@ class PostgresWorld:
 
     def leases(self) -> LeaseStore:
         return self._leases
+
+    def rotation(self, owner: str, term: int) -> Rotation:
+        connection = connect(self._url, "contract")
+        self._to_close.append(connection)
+        return PostgresRotation(connection, owner, term)
+
+    def writers_come_to_leaf(self, leaf: int) -> None:
+        """Nothing counts positions: a million of them is passed over at once."""
+        with psycopg.connect(self._url) as connection:
+            first = leaf << EVENT_RING.bits
+            connection.execute("select setval('outbox.event_position', %s)", (first,))
+
+    def time_passes(self, seconds: float) -> None:
+        """The rows say when; nobody has to wait for it."""
+        with psycopg.connect(self._url) as connection:
+            connection.execute(
+                "update outbox.milestone"
+                " set published_at = published_at - make_interval(secs => %s)",
+                (seconds,),
+            )
 
     @contextmanager
     def writer(self) -> Iterator[PostgresWriter]:

@@ -72,7 +72,8 @@ TABLE = """
     write a record's txid    -         -         -       -         -        -
     change an event          -         -         -       -         -        -
     delete an event          -         -         -       -         -        -
-    empty a leaf             -         -         -       -         -        -
+    empty a leaf             -         -         x       -         -        -
+    empty the table          -         -         -       -         -        -
     delete a window          -         -         -       -         -        -
     park an event            -         -         -       -         -        -
     delete a record          -         -         -       -         -        -
@@ -93,6 +94,17 @@ TABLE = """
     status_lease             -         -         x       x         -        -
     status_pending           -         -         x       x         -        -
     status_parked            -         -         x       x         -        -
+    status_retained          -         -         x       x         -        -
+    blockers_named           x         x         x       x         -        -
+    rotation_settings        x         x         x       x         x        x
+    rotation_survey          -         -         x       -         -        -
+    rotation_mark            -         -         x       -         -        -
+    rotation_forget          -         -         x       -         -        -
+    rotation_lock            -         -         x       -         -        -
+    rotation_term            -         -         x       x         -        -
+    rotation_needed          -         -         x       -         -        -
+    rotation_log_needed      -         -         x       -         -        -
+    rotation_truncate        -         -         x       -         -        -
     cluster_identity         x         x         x       x         x        x
     cluster_schema           x         x         x       x         -        -
     cluster_version          -         -         x       x         -        -
@@ -135,6 +147,7 @@ SQL = {
     "change an event": "update outbox.event set payload = ''",
     "delete an event": "delete from outbox.event",
     "empty a leaf": "truncate outbox.event_0",
+    "empty the table": "truncate outbox.event",
     "delete a window": "delete from outbox.window",
     "park an event": "insert into outbox.parked (position, id, topic, reason)"
     " values (1, gen_random_uuid(), 't', 'r')",
@@ -154,6 +167,13 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "cursor_append": {**_ENTRY, **_LEASE},
     "cursor_block": {"event": str(uuid4()), "reason": "r", **_LEASE},
     "cluster_epoch_add": {"system": 1, "timeline": 1},
+    "blockers_named": {"after_s": 10.0},
+    "rotation_survey": {"retention_s": 1.0},
+    "rotation_mark": {"number": 1, "snapshot": "1:1:", "every_s": 1.0, **_LEASE},
+    "rotation_forget": {"number": 1, **_LEASE},
+    "rotation_term": _LEASE,
+    "rotation_needed": {"xmax": "9", "xip": "{3}"},
+    "rotation_log_needed": {"number": 1, "keep_s": 1.0},
     **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
 }
 
@@ -231,7 +251,7 @@ def is_allowed(what: str, url: str) -> bool:
             with engine_on(url) as engine, Session(engine) as session:
                 PYTHON[what](session)
         else:
-            statement = SQL.get(what) or statements()[what]
+            statement = SQL.get(what) or statements()[what].replace("{leaf}", _a_leaf(what))
             with connected(url) as connection, connection.transaction(force_rollback=True):
                 connection.execute(statement.encode(), BOUND.get(what))
     except Exception as error:
@@ -239,6 +259,10 @@ def is_allowed(what: str, url: str) -> bool:
             raise
         return False
     return True
+
+
+def _a_leaf(what: str) -> str:
+    return "outbox.window_0" if "log" in what else "outbox.event_0"
 
 
 def _is_denial(error: BaseException | None) -> bool:
