@@ -8,7 +8,8 @@ from contextlib import closing
 import click
 
 from relay import config
-from relay.core.status import Status
+from relay.core.blockers import Blocker, Blockers
+from relay.core.status import Retained, Status
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.status_reader import read_status
@@ -19,7 +20,7 @@ __all__ = ["status"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(as_json: bool) -> None:
-    """Show what is pending, who leads, and which event is in the way."""
+    """Show what is pending, who leads, what is kept, and what is in the way."""
     with closing(connect(config.load_database().url, "status")) as connection:
         check_schema(connection)
         found = read_status(connection)
@@ -34,6 +35,7 @@ def _for_people(found: Status) -> str:
         f"term      {found.term}",
         f"window    {found.window}",
         f"parked    {found.parked}",
+        f"kept      {_kept(found.retained)}",
     ]
     if found.blocked is not None:
         lines += [
@@ -41,4 +43,31 @@ def _for_people(found: Status) -> str:
             f"          {found.blocked.reason}",
             "          events behind it wait; delivery goes on by itself once the broker takes it",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_in_the_way(found.blockers)])
+
+
+def _kept(retained: Retained) -> str:
+    size = f"{retained.ring_bytes / 1e6:,.1f} MB in {retained.leaves_in_use} of 8 leaves"
+    oldest = retained.oldest_kept_seconds
+    return size if oldest is None else f"{size}, oldest event {oldest:,.0f} s"
+
+
+def _in_the_way(blockers: Blockers) -> list[str]:
+    lines = [
+        f"{'DELAYS' if one.delays_events else 'HOLDS':<9} {_who(one)}, {one.state}, "
+        f"for {one.age_seconds:,.0f} s: "
+        + ("its events wait for its end" if one.delays_events else "leaves cannot be emptied")
+        for one in blockers.named
+    ]
+    if blockers.hidden:
+        lines.append(
+            f"hidden    {blockers.hidden} sessions use the outbox and this role may not see since "
+            "when: grant pg_read_all_stats to it"
+        )
+    return lines
+
+
+def _who(blocker: Blocker) -> str:
+    name = f" ({blocker.application_name})" if blocker.application_name else ""
+    what = f"pid {blocker.pid}" if blocker.gid is None else f"prepared {blocker.gid!r}"
+    return what + name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
-__all__ = ["PENDING_COUNTED_MAX", "Blocked", "Status"]
+from relay.core.blockers import Blockers
+
+__all__ = ["PENDING_COUNTED_MAX", "Blocked", "Retained", "Status"]
 
 PENDING_COUNTED_MAX = 1_000_000
 """Pending events are counted up to here.
@@ -23,6 +25,20 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Retained:
+    """What the ring of events holds, published or not.
+
+    ring_bytes           with its indexes, and what emptied leaves have not given back
+    leaves_in_use        of eight
+    oldest_kept_seconds  since the event at the lowest position was written; None when it is empty
+    """
+
+    ring_bytes: int = 0
+    leaves_in_use: int = 0
+    oldest_kept_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What is waiting, who leads, and what is in the way."""
 
@@ -33,6 +49,8 @@ class Status:
     parked: int
     window: int
     blocked: Blocked | None
+    retained: Retained = field(default_factory=Retained)
+    blockers: Blockers = field(default_factory=Blockers)
 
     @property
     def pending_is_at_least(self) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from relay import sql
+from relay.core.blockers import BLOCKS_AFTER_S
 from relay.core.cursor import Cursor
 from relay.core.snapshot import Snapshot
-from relay.core.status import PENDING_COUNTED_MAX, Blocked, Status
+from relay.core.status import PENDING_COUNTED_MAX, Blocked, Retained, Status
 from relay.core.window import Window
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 from relay.postgres.cursor_store import read_cursor
+from relay.postgres.rotation import read_blockers
 from relay.postgres.window_reader import xid_arrays
 
 __all__ = ["read_status"]
@@ -24,6 +26,8 @@ def read_status(connection: Connection) -> Status:
         pending, oldest_s = _pending(connection, cursor)
         lease = connection.execute(_SQL["status_lease"]).fetchone()
         parked = connection.execute(_SQL["status_parked"]).fetchone()
+        retained = _retained(connection)
+        blockers = read_blockers(connection, BLOCKS_AFTER_S)
     if lease is None or parked is None:
         raise AssertionError("lease and count are one row each")
     leader, term, event, reason, since_s = lease
@@ -35,6 +39,8 @@ def read_status(connection: Connection) -> Status:
         parked=int(str(parked[0])),
         window=cursor.number,
         blocked=Blocked(str(event), str(reason), float(str(since_s))) if event else None,
+        retained=retained,
+        blockers=blockers,
     )
 
 
@@ -51,3 +57,12 @@ def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
     if counted is None:
         raise AssertionError("a count is one row")
     return int(str(counted[0])), float(str(counted[1]))
+
+
+def _retained(connection: Connection) -> Retained:
+    row = connection.execute(_SQL["status_retained"]).fetchone()
+    if row is None:
+        raise AssertionError("a sum is one row")
+    ring_bytes, in_use, oldest_s = row
+    oldest = None if oldest_s is None else float(str(oldest_s))
+    return Retained(int(str(ring_bytes)), int(str(in_use)), oldest)

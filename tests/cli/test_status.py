@@ -23,7 +23,9 @@ def leader(database_url: str) -> Iterator[PostgresCursorStore]:
 
 
 def test_it_has_these_keys_and_nobody_leads_a_new_outbox(database_url: str) -> None:
-    assert status(database_url) == {
+    found = status(database_url)
+    assert found.pop("retained").keys() == {"ring_bytes", "leaves_in_use", "oldest_kept_seconds"}
+    assert found == {
         "pending": 0,
         "pending_is_at_least": False,
         "oldest_pending_seconds": 0.0,
@@ -32,6 +34,7 @@ def test_it_has_these_keys_and_nobody_leads_a_new_outbox(database_url: str) -> N
         "parked": 0,
         "window": 0,
         "blocked": None,
+        "blockers": {"named": [], "hidden": 0},
     }
 
 
@@ -116,6 +119,20 @@ def test_parked_events_are_counted(database_url: str) -> None:
             " values (1, gen_random_uuid(), 't', 'too large')"
         )
     assert status(database_url)["parked"] == 1
+
+
+def test_it_says_how_large_the_ring_is_and_how_old_its_oldest_event(database_url: str) -> None:
+    empty = status(database_url)["retained"]
+    assert (empty["leaves_in_use"], empty["oldest_kept_seconds"]) == (0, None)
+    with connected(database_url) as connection:
+        connection.execute(
+            "insert into outbox.event (topic, type, created_at)"
+            " select 't', 'happened', now() - n * interval '100 s' from generate_series(3, 1, -1) n"
+        )
+    found = status(database_url)["retained"]
+    assert found["leaves_in_use"] == 1
+    assert 300 <= found["oldest_kept_seconds"] < 360
+    assert found["ring_bytes"] > empty["ring_bytes"]
 
 
 def test_a_person_reads_the_same_figures(database_url: str, leader: PostgresCursorStore) -> None:

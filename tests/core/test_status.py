@@ -2,13 +2,24 @@ from __future__ import annotations
 
 import json
 
-from relay.core.status import PENDING_COUNTED_MAX, Blocked, Status
+from relay.core.blockers import Blockers
+from relay.core.status import PENDING_COUNTED_MAX, Blocked, Retained, Status
 
 IDLE = Status(0, 0.0, "host/1/ab", 3, 0, 17, None)
 
 
 def test_a_status_can_be_written_as_json() -> None:
-    blocked = Status(5, 1.5, None, 3, 1, 17, Blocked("id-1", "too large", 9.0))
+    blocked = Status(
+        5,
+        1.5,
+        None,
+        3,
+        1,
+        17,
+        Blocked("id-1", "too large", 9.0),
+        Retained(9, 1),
+        Blockers(hidden=2),
+    )
 
     assert json.loads(json.dumps(blocked.to_dict())) == {
         "pending": 5,
@@ -18,6 +29,8 @@ def test_a_status_can_be_written_as_json() -> None:
         "parked": 1,
         "window": 17,
         "blocked": {"event_id": "id-1", "reason": "too large", "since_seconds": 9.0},
+        "retained": {"ring_bytes": 9, "leaves_in_use": 1, "oldest_kept_seconds": None},
+        "blockers": {"named": [], "hidden": 2},
         "pending_is_at_least": False,
     }
 
