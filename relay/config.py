@@ -7,6 +7,7 @@ time. A value is never quoted: it may hold a secret.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 
 from psycopg import ProgrammingError
@@ -29,6 +30,9 @@ KAFKA_PREFIX = "RELAY_KAFKA_"
 BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
 SOURCE_CHARACTERS_MAX = 255
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+RETENTION_MAX_S = 366 * 86_400
 
 
 class DatabaseSettings(BaseSettings):
@@ -65,6 +69,25 @@ class RelaySettings(DatabaseSettings):
     kafka_bootstrap_servers: str
     source: str
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
+    retention: float = 86_400.0
+    """Seconds for which published events are kept, while the ring has room."""
+    retention_bytes: int | None = None
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _is_a_time(cls, value: object) -> object:
+        seconds = _scaled(value, SECONDS) if isinstance(value, str) else value
+        if not isinstance(seconds, int | float) or seconds > RETENTION_MAX_S:
+            raise ValueError("is not a time from 0s to 366d, such as 90m, 24h or 7d")
+        return seconds
+
+    @field_validator("retention_bytes", mode="before")
+    @classmethod
+    def _is_a_size(cls, value: object) -> object:
+        size = _scaled(value, BYTES) if isinstance(value, str) else value
+        if size == 0 or (size is None and value is not None):
+            raise ValueError("is not a size, such as 500MB, 20GB or 1TB")
+        return size
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod
@@ -85,6 +108,12 @@ class RelaySettings(DatabaseSettings):
                 "is not a URI reference (such as /orders): printable ASCII without spaces"
             )
         return value
+
+
+def _scaled(value: str, units: Mapping[str, int]) -> int | None:
+    """The number that a text like `24h` means; None if it is none of that kind."""
+    found = re.fullmatch(r"([0-9]{1,9})([A-Za-z]+)", value.strip())
+    return int(found[1]) * units[found[2]] if found and found[2] in units else None
 
 
 def _reads_as_intended(url: str) -> bool:

@@ -7,6 +7,7 @@ import click
 from coordinator import failpoints
 from relay import config
 from relay.daemon import memory
+from relay.daemon.housekeeping import Keeping
 from relay.daemon.service import Service
 from relay.daemon.shutdown import stop_on_signals
 from relay.kafka.properties import faults, producer_properties
@@ -30,4 +31,6 @@ def run(until_drained: bool, source: str | None, bootstrap_servers: str | None) 
     memory.prepare()
     logs.configure()
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
-    Service(settings.url, properties, settings.source, stop_on_signals()).run(until_drained)
+    keeping = Keeping(settings.retention, settings.retention_bytes)
+    service = Service(settings.url, properties, settings.source, keeping, stop_on_signals())
+    service.run(until_drained)

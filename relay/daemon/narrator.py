@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.blockers import Blocker, TellsSeldom
 from relay.core.machine import Relay
+from relay.core.retention import Emptied
 from relay.daemon.clock import monotonic_s
+from relay.daemon.housekeeping import Found
 from relay.observe.logs import log
 
 __all__ = ["Narrator"]
@@ -19,6 +22,13 @@ SLOW_ACK_S = 10.0
 
 WAITS = "events wait in the database; it goes on by itself"
 CHECK_URL = "check RELAY_DATABASE_URL; this does not pass by itself"
+CUT_SHORT = (
+    "the ring was full, or larger than RELAY_RETENTION_BYTES: published events went before their "
+    "time; nothing unpublished is ever dropped"
+)
+DELAYED = "its events are published once it ends; end it, or pg_terminate_backend, if it never will"
+IN_THE_WAY = "published events are kept until it ends, and the ring grows meanwhile"
+NOT_EMPTIED = "publishing goes on; the ring grows until this is mended"
 NOT_PASSING = (
     "authentication failed",
     "does not exist",
@@ -35,6 +45,9 @@ class Narrator:
         self._quiet_until_s = 0.0
         self._unsaid = 0
         self._slow_after_s = SLOW_ACK_S
+        self._delayed = TellsSeldom()
+        self._in_the_way = TellsSeldom()
+        self._trouble = ""
 
     def step(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
         """Tell of a step of the machine."""
@@ -83,3 +96,36 @@ class Narrator:
     def lease_request_failed(self, reason: str) -> None:
         """Tell that the elector could not ask."""
         log.warning("lease_request_failed", reason=reason, advice="asked again at once")
+
+    def housekeeping(self, found: Found) -> None:
+        """Tell of a pass over the rings: what was emptied early, and who is in the way.
+
+        Called in another thread than the rest; it shares nothing with that.
+        """
+        self._trouble = ""
+        for leaf, outcome in found.events:
+            if leaf.for_room and outcome is Emptied.EMPTIED:
+                log.warning("retention_cut_short", leaf=leaf.slot, advice=CUT_SHORT)
+        writers = [one for one in found.blockers.named if one.delays_events]
+        for one in self._delayed.worth_telling(writers):
+            log.warning("events_delayed", **_of(one), advice=DELAYED)
+        in_use = Emptied.IN_USE in found.outcomes
+        for one in self._in_the_way.worth_telling(found.blockers.named if in_use else ()):
+            log.warning("rotation_blocked", **_of(one), advice=IN_THE_WAY)
+
+    def housekeeping_failed(self, reason: str) -> None:
+        """Tell that a pass over the rings failed, unless the last one did for the same reason."""
+        if reason != self._trouble:
+            log.warning("housekeeping_failed", reason=reason, advice=NOT_EMPTIED)
+        self._trouble = reason
+
+
+def _of(blocker: Blocker) -> dict[str, object]:
+    """What a line says of a transaction; never what it runs."""
+    return {
+        "pid": blocker.pid,
+        "gid": blocker.gid,
+        "application_name": blocker.application_name,
+        "state": blocker.state,
+        "age_s": round(blocker.age_seconds, 1),
+    }

@@ -6,8 +6,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 
 from relay.core import effects as do
 from relay.core import inputs as told
@@ -15,6 +15,7 @@ from relay.core.machine import Relay
 from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.elector import Elector
+from relay.daemon.housekeeping import Housekeeping, Keeping
 from relay.daemon.narrator import Narrator
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
@@ -26,6 +27,7 @@ from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.rotation import PostgresRotation
 from relay.postgres.status_reader import read_status
 from relay.postgres.window_reader import PageReader
 
@@ -38,7 +40,8 @@ STANDBY_LOOK_S = 0.5
 class Service:
     """One relay process.
 
-    Holds three connections to the database while it leads, one while it stands by.
+    Holds three connections to the database while it leads, and a fourth for a moment when it looks
+    after the rings; one while it stands by.
     """
 
     def __init__(
@@ -46,9 +49,11 @@ class Service:
         database_url: str,
         producer_properties: Mapping[str, str | int | bool],
         source: str,
+        keeping: Keeping,
         stopping: threading.Event,
     ) -> None:
         self._url = database_url
+        self._keeping = keeping
         self._narrator = Narrator()
         self._sink = KafkaSink(
             producer_properties, source, monotonic_s, self._narrator.broker_trouble
@@ -118,10 +123,12 @@ class Service:
             closing(connect(self._url, "cursor")) as connection,
             closing(PageReader(self._url)) as reader,
             closing(ReadAhead(reader)) as pages,
+            closing(self._housekeeping(term)) as housekeeping,
         ):
             epoch = self._admitted(connection)
             log.info("leading", term=term, epoch=epoch, owner=self._owner)
             self._sink.enter(epoch)
+            housekeeping.start()
             drained = self._pump(term, connection, pages).run(until_drained)
         if not drained and not self._stopping.is_set():
             log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
@@ -143,6 +150,20 @@ class Service:
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,
             on_wait=self._narrator.waiting,
+        )
+
+    def _housekeeping(self, term: int) -> Housekeeping:
+        @contextmanager
+        def open_rotation() -> Iterator[PostgresRotation]:
+            with closing(connect(self._url, "housekeeping")) as connection:
+                yield PostgresRotation(connection, self._owner, term)
+
+        return Housekeeping(
+            open_rotation,
+            self._keeping,
+            trusted=lambda: self._elector.trusted(term),
+            on_pass=self._narrator.housekeeping,
+            on_trouble=self._narrator.housekeeping_failed,
         )
 
     def _nothing_pending(self) -> bool:

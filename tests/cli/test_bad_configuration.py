@@ -97,3 +97,21 @@ def test_an_option_of_the_command_line_stands_in_for_its_variable() -> None:
 
 def test_a_mistake_on_the_command_line_ends_with_2() -> None:
     assert relay("run", "--no-such-option").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RELAY_RETENTION", "soon"),
+        ("RELAY_RETENTION", "24"),
+        ("RELAY_RETENTION", "-1h"),
+        ("RELAY_RETENTION", "367d"),
+        ("RELAY_RETENTION_BYTES", "0GB"),
+        ("RELAY_RETENTION_BYTES", "1000"),
+        ("RELAY_RETENTION_BYTES", "20 GB"),
+    ],
+)
+def test_a_time_and_a_size_to_keep_have_a_unit(name: str, value: str) -> None:
+    outcome = relay("run", database_url=FINE_URL, unset="RELAY_SOURCE", **{name: value})
+    assert outcome.exit_code == 78
+    assert f"{name}: is not a " in outcome.err

@@ -7,8 +7,11 @@ from structlog.testing import capture_logs
 
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.blockers import Blocker, Blockers
 from relay.core.machine import Relay
+from relay.core.retention import Due, Emptied
 from relay.daemon import narrator
+from relay.daemon.housekeeping import Found
 from relay.daemon.narrator import CHECK_URL, WAITS, Narrator
 
 
@@ -59,3 +62,47 @@ def test_a_fault_of_the_configuration_is_not_called_an_outage(reason: str, advic
     with capture_logs() as lines:
         Narrator().unreachable(reason, 1.0)
     assert lines[0]["advice"] == advice
+
+
+def found(
+    *outcomes: Emptied, blocker_age_s: float | None = None, delays_events: bool = True
+) -> Found:
+    """A pass that tried leaves of events, with at most one transaction in the way."""
+    named: tuple[Blocker, ...] = ()
+    if blocker_age_s is not None:
+        named = (Blocker(7, None, "report", "active", blocker_age_s, delays_events),)
+    leaves = tuple((Due(slot, for_room=True), one) for slot, one in enumerate(outcomes))
+    return Found(leaves, (), Blockers(named))
+
+
+def test_a_writer_that_stays_open_is_named_as_what_delays_its_events() -> None:
+    with capture_logs() as lines:
+        Narrator().housekeeping(found(blocker_age_s=12.0))
+    assert [(line["event"], line["pid"], line["age_s"]) for line in lines] == [
+        ("events_delayed", 7, 12.0)
+    ]
+
+
+def test_a_reader_is_named_only_when_a_leaf_could_not_be_emptied() -> None:
+    voice = Narrator()
+    with capture_logs() as lines:
+        voice.housekeeping(found(blocker_age_s=12.0, delays_events=False))
+        voice.housekeeping(found(Emptied.IN_USE, blocker_age_s=12.0, delays_events=False))
+    assert [line["event"] for line in lines] == ["rotation_blocked"]
+    assert lines[0]["application_name"] == "report"
+
+
+def test_events_that_go_before_their_time_are_told_of() -> None:
+    with capture_logs() as lines:
+        Narrator().housekeeping(found(Emptied.NEEDED, Emptied.EMPTIED))
+    assert [(line["event"], line["leaf"]) for line in lines] == [("retention_cut_short", 1)]
+
+
+def test_a_failure_of_housekeeping_is_told_once_until_it_changes_or_passes() -> None:
+    voice = Narrator()
+    with capture_logs() as lines:
+        for reason in ("denied", "denied", "away", "away"):
+            voice.housekeeping_failed(reason)
+        voice.housekeeping(found())
+        voice.housekeeping_failed("away")
+    assert [line["reason"] for line in lines] == ["denied", "away", "away"]
