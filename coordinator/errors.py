@@ -171,10 +171,10 @@ class SchemaRegistryAway(CoordinatorError):
 
 
 class FacadeEndedTransaction(WrongUse):
-    """A domain's code did what only the coordinator may do.
+    """A domain's code, or a consumer's handler, did what only the coordinator or the loop may do.
 
     Attributes:
-        operation: the domain operation that did it.
+        operation: the domain operation that did it, or the consumer.
         deed: what it did.
         file, line: of the call, in the domain's own code; None where it was found out later.
     """
@@ -184,8 +184,8 @@ class FacadeEndedTransaction(WrongUse):
     ) -> None:
         place = "" if file is None else f" at {file}:{line}"
         super().__init__(
-            f"operation {operation!r} called {deed}{place}: a domain works on the session that it "
-            "is handed, and the coordinator alone commits or rolls back"
+            f"{operation!r} called {deed}{place}: it works on the session that it is handed, and "
+            "only who handed it over commits or rolls back"
         )
         self.operation = operation
         self.deed = deed

@@ -28,6 +28,8 @@ def is_connection_loss(error: BaseException) -> bool:
     """Tell whether the connection, or the attempt to make one, broke."""
     if not isinstance(error, DBAPIError):
         return False
+    if not (isinstance(error.orig, OSError) or hasattr(error.orig, "sqlstate")):
+        return False  # of another kind of database: a user's own affair
     state = _sqlstate(error)
     if state is None:
         # libpq's own errors have no SQLSTATE: refused, reset, closed by the peer. Nor has an

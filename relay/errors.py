@@ -4,7 +4,7 @@
     ├── BadConfiguration   yours: names every setting that is wrong; exit 78, no restart heals it
     ├── SchemaMismatch     yours: run `relay migrate`; exit 78
     ├── UnsafeDatabase     yours: publishing could lose or reorder; says what to change; exit 78
-    ├── EventsPending      yours: it would throw unpublished events away; says how many
+    ├── EventsPending      yours: it would throw away what is not done yet; says how many
     ├── Fenced             nobody's: another relay leads now; step down, it heals by itself
     ├── Unreachable        theirs: database or broker is away; retried, it heals by itself
     └── InvariantBroken    ours: a bug; the relay stops rather than guess

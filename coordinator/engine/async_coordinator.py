@@ -63,7 +63,9 @@ class AsyncCoordinator:
         block = self._coordinator.join(session.sync_session, key=key, arguments=arguments)
         tx = await greenlet_spawn(block.__enter__)
         try:
-            yield AsyncTransaction(tx, session)
+            shown = AsyncTransaction(tx, session)
+            yield shown
+            shown.must_have_awaited()
         except BaseException as error:
             await greenlet_spawn(block.__exit__, type(error), error, error.__traceback__)
             raise
@@ -76,7 +78,10 @@ def _plain(fn: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
     @wraps(fn, updated=())
     def plain(tx: Transaction, *args: Any, **kwargs: Any) -> Any:
-        return waited_for(name, fn(AsyncTransaction(tx), *args, **kwargs))
+        shown = AsyncTransaction(tx)
+        value = waited_for(name, fn(shown, *args, **kwargs))
+        shown.must_have_awaited()
+        return value
 
     plain.__qualname__ = name
     return plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -36,6 +36,7 @@ class AsyncTransaction:
         """Show `transaction`; `session` is the caller's own, in one that is joined."""
         self._transaction = transaction
         self._session = session or _async_session_of(transaction.session)
+        self._not_awaited: set[str] = set()
 
     @property
     def session(self) -> AsyncSession:
@@ -90,24 +91,25 @@ class AsyncTransaction:
         """Another in each attempt; see Transaction.attempt_id."""
         return self._transaction.attempt_id
 
-    async def outside(
+    def outside(
         self, action: Callable[..., Any], *args: Any, undo: Callable[..., Any] | str
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Await `action(*args)`, and have `undo(*args)` called if this does not commit.
 
         See Transaction.outside, which this is. Both may be plain functions too: then they block the
         event loop while they run.
         """
-        return await greenlet_spawn(self._transaction.outside, action, *args, undo=undo)
+        name = getattr(action, "__qualname__", repr(type(action)))
+        return self._done(name, self._transaction.outside, action, *args, undo=undo)
 
-    async def operation(
+    def operation(
         self,
         name: str,
         action: AsyncAction,
         *,
         phase: str | None = None,
         undo: AsyncUndo | None = None,
-    ) -> DomainResult:
+    ) -> Coroutine[Any, Any, DomainResult]:
         """Do one domain's part, and return what it did; see Transaction.operation.
 
         Args:
@@ -121,7 +123,29 @@ class AsyncTransaction:
         def act(_: Session) -> DomainResult | None:
             return waited_for(name, action(self._session))
 
-        return await greenlet_spawn(self._transaction.operation, name, act, phase=phase, undo=undo)
+        return self._done(name, self._transaction.operation, name, act, phase=phase, undo=undo)
+
+    def must_have_awaited(self) -> None:
+        """Called by the shells at the end.
+
+        Raises:
+            WrongUse: an operation, or an action outside, was called and never awaited: it was not
+                done, and must not be recorded as done.
+        """
+        if self._not_awaited:
+            names = ", ".join(sorted(map(repr, self._not_awaited)))
+            raise WrongUse(f"never awaited: {names}; write `await tx.operation(...)`")
+
+    def _done(
+        self, name: str, step: Callable[..., Answer], *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, Answer]:
+        self._not_awaited.add(name)
+
+        async def do() -> Answer:
+            self._not_awaited.discard(name)
+            return await greenlet_spawn(step, *args, **kwargs)
+
+        return do()
 
 
 def waited_for(name: str, coroutine: Awaitable[Answer]) -> Answer:

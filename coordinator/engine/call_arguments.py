@@ -10,10 +10,12 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields as fields_of
+from dataclasses import is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -62,9 +64,10 @@ def call_digests(
         TypeError: `function` cannot be called with these arguments.
         BadInput: an argument has no exact JSON, or one of `**kwargs` is named as none can be.
     """
+    inspect.signature(function).bind(_TRANSACTION, *args, **kwargs)
+    function, before, kwargs = _unwrapped(function, kwargs)
     signature = inspect.signature(function)
-    bound = signature.bind(None, *args, **kwargs).arguments
-    given = dict(list(bound.items())[1:])
+    given = signature.bind(*before, _TRANSACTION, *args, **kwargs).arguments
     digests = {FUNCTION: _digest(FUNCTION, getattr(function, "__qualname__", repr(type(function))))}
     for name, value in _flat(signature, given):
         _check_argument(name)
@@ -86,6 +89,8 @@ def mapping_digests(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 _NONE = inspect.Parameter.empty
+# Stands for the transaction, which is no argument that a repeat could bring.
+_TRANSACTION = object()
 _KEY_NUMBER_LIMIT = 10**NAME_CHARS_MAX
 
 
@@ -106,12 +111,27 @@ def _check_argument(name: object) -> None:
         raise BadInput("arguments", f"the name {FUNCTION!r} is taken: it stands for the function")
 
 
+def _unwrapped(
+    function: Callable[..., Any], kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]:
+    """What a `partial` calls: its function, what it puts before the transaction, all names."""
+    before: tuple[Any, ...] = ()
+    while isinstance(function, partial):
+        before, kwargs = (*function.args, *before), {**function.keywords, **kwargs}
+        function = function.func
+    return function, before, kwargs
+
+
 def _flat(signature: inspect.Signature, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each argument by its name, those of `**kwargs` by their own."""
+    """Each argument but the transaction by its name, those of `**kwargs` by their own."""
     for name, value in given.items():
-        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            yield from value.items()
-        else:
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            # One of a positional-only parameter's name is another argument.
+            yield from ((f"**{one}" if one in given else one, each) for one, each in value.items())
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            yield name, [each for each in value if each is not _TRANSACTION]
+        elif value is not _TRANSACTION:
             yield name, value
 
 
@@ -137,7 +157,9 @@ def _digest(name: str, value: Any) -> str:
 
 def _as_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        # With its type, also of those inside it: a card of id 1 is no voucher of id 1.
+        values = {one.name: getattr(value, one.name) for one in fields_of(value)}
+        return [type(value).__qualname__, values]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, UUID | Decimal):

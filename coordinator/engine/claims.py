@@ -129,6 +129,10 @@ class Claims:
         claimed = session.execute(_CLAIM, {"key": list(call.key)}).one_or_none()
         return None if claimed is not None else _recorded(session, call)
 
+    def forbid_commit(self, session: Session) -> None:
+        """Have the database refuse the commit: a claim of nobody's, which is never recorded."""
+        session.execute(_CLAIM, {"key": [f"(repeated) {uuid4()}"]})
+
     def record(self, session: Session, call: Call, work: Transaction) -> Outcome:
         """Write the outcome that a repeat gets, last of all, and return it.
 

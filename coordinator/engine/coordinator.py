@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import iscoroutinefunction
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from coordinator.engine.outside import OutsideAttempt
 from coordinator.engine.retry import RetryBudget
 from coordinator.engine.transaction import CrossDomainTransaction, Work
 from coordinator.engine.work import Transaction
+from coordinator.errors import WrongUse
 from coordinator.event import OutboxEvent
 from coordinator.outbox.key_lock import lock_keys
 from coordinator.outbox.writer import Outbox
@@ -75,6 +77,8 @@ class Coordinator:
             CommitOutcomeUnknown: committed or not; the same call later finds out.
         """
         call = Call(key_parts(key), uuid4(), call_digests(fn, args, kwargs))
+        if iscoroutinefunction(fn):
+            raise WrongUse("fn: is a coroutine function, which an AsyncCoordinator awaits")
         name = getattr(fn, "__qualname__", type(fn).__name__)
         return self._transaction.run(call, Work(name, lambda tx: fn(tx, *args, **kwargs)))
 
@@ -109,6 +113,8 @@ class Coordinator:
         tx = Transaction(session, call.key, outside, earlier)
         try:
             yield tx
+            if tx.was_repeated_unasked:
+                self._claims.forbid_commit(session)
             tx.must_succeed()
             tx.end(earlier or self._finish(session, call, tx))
         finally:

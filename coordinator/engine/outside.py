@@ -55,12 +55,12 @@ from coordinator.engine.intents import Intent
 from coordinator.engine.json_arguments import arguments_json
 from coordinator.engine.operation import ROLLBACK_ACTIONS, UndoOutside
 from coordinator.engine.retry import RetryBudget
-from coordinator.engine.session_guard import guarded, unguarded
 from coordinator.engine.undo_registry import registered_name
 from coordinator.engine.undoing import OUTSIDE, Begin, NotUndone, Undoing
 from coordinator.errors import EarlierNotUndone, WrongUse
 from coordinator.failpoints import hit
 from coordinator.outcomes import DomainAck
+from coordinator.session_guard import guarded, unguarded
 from coordinator.transient import is_transient
 
 __all__ = ["OutsideAttempt"]

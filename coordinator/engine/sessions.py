@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from coordinator.engine.awaiting import to_its_end
-from coordinator.engine.session_guard import GuardedSession
+from coordinator.session_guard import GuardedSession
 
 
 def new_session(engine: Engine) -> GuardedSession:

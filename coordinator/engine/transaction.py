@@ -28,7 +28,6 @@ from coordinator.engine.memory import Call, Memory, Record
 from coordinator.engine.operation import ROLLBACK_ACTIONS, RollbackAction, UndoOutside
 from coordinator.engine.outside import OutsideAttempt
 from coordinator.engine.retry import RetryBudget
-from coordinator.engine.session_guard import guarded, watch
 from coordinator.engine.sessions import new_session, opened
 from coordinator.engine.unknown_commit import CommitReplyLost, commit, look_up
 from coordinator.engine.work import Transaction
@@ -37,7 +36,8 @@ from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
 from coordinator.outcomes import DomainAck
 from coordinator.phases import phase_name
-from coordinator.transient import is_transient
+from coordinator.session_guard import guarded, watch
+from coordinator.transient import is_connection_loss, is_transient
 
 
 class EventPublisher(Protocol):
@@ -98,26 +98,34 @@ class CrossDomainTransaction(Generic[Record]):
             with opened(session):
                 return self._perform(call, work, attempt, session)
         except CommitReplyLost as lost:
-            cause = lost.__cause__ or lost
-            try:
-                record = self._look_up(call, attempt, lost)
-            except BadInput:
-                # Another call, with other arguments, has the key: this attempt was rolled back.
-                self._compensate(call, attempt, cause)
-                raise
-            if record is not None and not record.replayed:
-                return record
-            acks = self._compensate(call, attempt, cause)
-            if record is not None:
-                return record
-            raise attempt.failed("the connection was lost at the commit", cause, acks) from cause
+            return self._resolved(call, attempt, lost)
         except BaseException as error:
             acks = self._compensate(call, attempt, error)
             if attempt.refused(error) or not isinstance(error, Exception):
                 raise
-            raise attempt.failed(_summary(error), error, acks) from error
+            message = _summary(error) + ("" if attempt.is_writing else _schema_hint(error))
+            raise attempt.failed(message, error, acks) from error
         finally:
             attempt.tx.end()
+
+    def _resolved(self, call: Call, attempt: _Attempt, lost: CommitReplyLost) -> Record:
+        """Return what the commit recorded whose reply was lost, or fail as any other attempt."""
+        cause = lost.__cause__ or lost
+        try:
+            record = self._look_up(call, attempt, lost)
+        except BadInput:
+            # Another call, with other arguments, has the key: this attempt was rolled back.
+            self._compensate(call, attempt, cause)
+            raise
+        is_committed = record is not None and not record.replayed
+        acks = [] if is_committed else self._compensate(call, attempt, cause)
+        if not isinstance(cause, Exception):
+            raise cause
+        if record is None:
+            was_lost = is_connection_loss(cause)
+            message = "the connection was lost at the commit" if was_lost else _summary(cause)
+            raise attempt.failed(message, cause, acks) from cause
+        return record
 
     def _perform(self, call: Call, work: Work, attempt: _Attempt, session: Session) -> Record:
         earlier = self._memory.claim(session, call)
@@ -196,6 +204,13 @@ def _may_succeed_later(error: BaseException) -> bool:
     if isinstance(error, CommitOutcomeUnknown) or not isinstance(error, TransactionFailed):
         return False
     return is_transient(error.cause)
+
+
+def _schema_hint(error: Exception) -> str:
+    # Undefined schema, table, column or function, before the user's own code ran: they are ours.
+    missing = ("3F000", "42P01", "42703", "42883")
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return ": our schema is missing or older, run `relay migrate`" if state in missing else ""
 
 
 def _summary(error: Exception) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.memory import Record
 from coordinator.engine.retry import RetryBudget
-from coordinator.transient import is_connection_loss
+from coordinator.transient import is_connection_loss, is_transient
 
 # set_config, as SET takes no bound value.
 _WAIT_NO_LONGER_THAN = text("select set_config('lock_timeout', :limit, true)")
@@ -46,17 +46,20 @@ def look_up(
 
     def ask() -> Record | None:
         with new_session() as session:
-            session.execute(_WAIT_NO_LONGER_THAN, {"limit": f"{int(budget.total_s * 1000)}ms"})
+            limit_ms = max(1, int(budget.total_s * 1000))
+            session.execute(_WAIT_NO_LONGER_THAN, {"limit": f"{limit_ms}ms"})
             return claim(session)
 
-    return budget.spend(ask, again=is_connection_loss)
+    # In REPEATABLE READ the claim that waited for the old transaction fails if that was committed;
+    # the next one, with a new snapshot, finds it.
+    return budget.spend(ask, again=is_transient)
 
 
 def commit(session: Session) -> None:
     """Commit.
 
     Raises:
-        CommitReplyLost: nobody knows whether it happened.
+        CommitReplyLost: nobody knows whether it happened; its cause is why.
         sqlalchemy.exc.DBAPIError: the server refused; it did not happen.
     """
     try:
@@ -67,3 +70,7 @@ def commit(session: Session) -> None:
         if is_connection_loss(error):
             raise CommitReplyLost from error
         raise
+    except BaseException as error:
+        # An exception of a signal handler (Ctrl-C, a time limit) can come while the reply is waited
+        # for; one of the user's hooks, before COMMIT was sent or after it was done.
+        raise CommitReplyLost from error

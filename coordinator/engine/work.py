@@ -16,14 +16,15 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from coordinator.engine.emitted import Emitted
 from coordinator.engine.operation import RollbackAction
-from coordinator.engine.session_guard import guarded
 from coordinator.errors import BadInput, WrongUse
 from coordinator.event import OutboxEvent, UnchosenId
 from coordinator.failpoints import hit
 from coordinator.idempotency import derived_event_id
 from coordinator.outcomes import DomainResult, Outcome
 from coordinator.phases import ENGINE_PHASES, TransactionPhase, advance
+from coordinator.session_guard import guarded
 from coordinator.validation import check_name
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Transaction:
         self._replay_is_known = False
         self._phase: str = TransactionPhase.NOT_STARTED
         self._results: dict[str, DomainResult] = {}
-        self._events: list[OutboxEvent] = []
+        self._emitted = Emitted()
         self._failure: BaseException | None = None
         self._is_over = False
 
@@ -93,7 +94,7 @@ class Transaction:
     @property
     def events(self) -> Sequence[OutboxEvent]:
         """What was emitted so far, with the ids that reach Kafka."""
-        return tuple(self._events)
+        return self._emitted.events
 
     @property
     def replayed(self) -> bool:
@@ -118,7 +119,8 @@ class Transaction:
         Events are written at the end, in the order of the calls, and their keys are locked then, so
         that events of a key reach Kafka in commit order. An event without an id of its own gets one
         made of the transaction's key, its type, and how many of that type came before: a retry
-        repeats it.
+        repeats it. What is emitted in a savepoint of the session goes with it, if that is rolled
+        back.
 
         Raises:
             WrongUse: the transaction is over, or an earlier call did its work.
@@ -127,9 +129,9 @@ class Transaction:
         self._must_be_open()
         _must_be_an_event(event)
         if isinstance(event.id, UnchosenId):
-            ordinal = sum(earlier.type == event.type for earlier in self._events)
+            ordinal = sum(earlier.type == event.type for earlier in self._emitted.events)
             event = replace(event, id=derived_event_id(self._key, event.type, ordinal))
-        self._events.append(event)
+        self._emitted.append(event, self._session)
         return event.id
 
     def operation(
@@ -213,6 +215,11 @@ class Transaction:
         """Called by the engine before the record: what was done outside stays with the commit."""
         self._outside.settle()
 
+    @property
+    def was_repeated_unasked(self) -> bool:
+        """Whether the work of an earlier call was done again."""
+        return self._replayed and not self._replay_is_known
+
     def must_succeed(self) -> None:
         """Called by the engine before the end.
 
@@ -228,7 +235,7 @@ class Transaction:
                     self._failure
                 )
             raise self._failure
-        if self._replayed and not self._replay_is_known:
+        if self.was_repeated_unasked:
             raise WrongUse(
                 "this key was done before, and the block would do it again: ask `tx.replayed` "
                 "first, and take `tx.result`"

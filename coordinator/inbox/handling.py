@@ -24,6 +24,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Final
 
 import tenacity
@@ -35,6 +36,7 @@ from coordinator.errors import BadInput, Poison, WrongUse
 from coordinator.failpoints import hit
 from coordinator.inbox.memory import Memory, Record
 from coordinator.inbox.parking import park, park_behind, reason_of
+from coordinator.session_guard import GuardedSession, guarded, watch
 from coordinator.transient import is_transient
 
 __all__ = ["Handle", "HandlerFailed", "Patience", "RecordHandling", "each", "whole"]
@@ -74,10 +76,12 @@ class Patience:
 def each(handler: Callable[[Session, Record], object]) -> Handle:
     """Run a handler of single records, one after the other."""
 
+    _must_be_plain("handler", handler)
+
     def handle(session: Session, records: Sequence[Record]) -> None:
         for record in records:
             try:
-                handler(session, record)
+                _must_be_done(handler(session, record))
             except WrongUse:
                 raise
             except Exception as error:
@@ -89,15 +93,30 @@ def each(handler: Callable[[Session, Record], object]) -> Handle:
 def whole(handler: Callable[[Session, Sequence[Record]], object]) -> Handle:
     """Run a handler of whole batches."""
 
+    _must_be_plain("batch_handler", handler)
+
     def handle(session: Session, records: Sequence[Record]) -> None:
         try:
-            handler(session, records)
+            _must_be_done(handler(session, records))
         except WrongUse:
             raise
         except Exception as error:
             raise HandlerFailed(records[0] if len(records) == 1 else None) from error
 
     return handle
+
+
+def _must_be_plain(field: str, handler: object) -> None:
+    if not callable(handler) or iscoroutinefunction(handler):
+        raise BadInput(field, "must be a plain function; a coroutine would never be awaited")
+
+
+def _must_be_done(answer: object) -> None:
+    # The records would be noted as taken, and nothing was done.
+    if isawaitable(answer):
+        if iscoroutine(answer):
+            answer.close()
+        raise WrongUse("the handler returned a coroutine, and the loop awaits none")
 
 
 class RecordHandling:
@@ -122,6 +141,7 @@ class RecordHandling:
         pause: Callable[[float], None],
         is_ours: Callable[[Record], bool],
     ) -> None:
+        watch(engine)
         self._engine = engine
         self._consumer = consumer
         self._memory = memory
@@ -168,15 +188,10 @@ class RecordHandling:
         ours = [record for record in records if self._is_ours(record)]
         if not ours:
             return
-        with Session(self._engine) as session:
-            transaction = session.begin()
+        with GuardedSession(self._engine) as session:
             if new := self._new(session, ours):
-                self._handle(session, new)
-                if session.get_transaction() is not transaction:
-                    raise WrongUse(
-                        "the handler committed or rolled back; the loop does that, together with "
-                        "the note that the records are taken"
-                    )
+                with guarded(session, self._consumer, acts_outside=True):
+                    self._handle(session, new)
             hit("inbox.handled")
             _end(session)
         hit("inbox.committed")
@@ -197,7 +212,8 @@ class RecordHandling:
             self._until_database_answers(self._park, record, reason_of(cause))
             # The reason stands beside the record. It may quote a value, so it is not logged.
             place = (record.topic, record.partition, record.offset)
-            _log.warning("parked %s[%d]@%d: %s", *place, type(cause).__name__)
+            reason = type(cause).__name__
+            _log.warning("%s: parked %s[%d]@%d: %s", self._consumer, *place, reason)
 
     def _park(self, record: Record, reason: str) -> None:
         with Session(self._engine) as session, session.begin():

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from coordinator.autocommit import refuse_autocommit
-from coordinator.errors import BadInput
+from coordinator.errors import BadInput, WrongUse
 from coordinator.validation import check_name
 
 metadata = MetaData(schema="inbox")
@@ -70,12 +70,18 @@ def first_seen(
 
     Raises:
         BadInput: `consumer` breaks its rule.
+        WrongUse: `session` is neither.
         NoTransaction: the connection is in autocommit: the event could be noted and its effect
             lost.
         OperationalError: a serialisation failure: in REPEATABLE READ or SERIALIZABLE the snapshot
             is older than what another transaction took, or than a change of slots; do it again.
     """
     check_name("consumer", consumer, BadInput)
+    if not isinstance(session, Session | Connection):
+        raise WrongUse(
+            f"cannot note events on a {type(session).__name__}: hand in a Session or Connection of "
+            "SQLAlchemy, or ask in SQL: select inbox.take(consumer, array_of_ids)"
+        )
     refuse_autocommit(session.connection() if isinstance(session, Session) else session)
     if not event_ids:
         return set()

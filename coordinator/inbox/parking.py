@@ -13,6 +13,7 @@ repeat of it is dropped as any other, and its row alone says that it is still to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -28,10 +29,10 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     and_,
     any_,
+    func,
     insert,
     literal,
     select,
@@ -57,8 +58,10 @@ inbox_hold = Table(
     Column("key", LargeBinary),
     Column("released_by", Text),
     Column("released_at", DateTime(timezone=True)),
-    UniqueConstraint("consumer", "topic", "key"),
 )
+# By its hash: a key may have more bytes than an entry of a B-tree.
+_HASH = func.sha256(inbox_hold.c.key)
+Index("hold_key", inbox_hold.c.consumer, inbox_hold.c.topic, _HASH, unique=True)
 
 inbox_parked = Table(
     "parked",
@@ -80,8 +83,17 @@ inbox_parked = Table(
     Column("discarded_at", DateTime(timezone=True)),
     Column("discarded_by", Text),
     Column("discarded_why", Text),
-    UniqueConstraint("consumer", "topic", "partition", "offset"),
     Index("parked_hold_idx", "hold_id", "id"),
+)
+Index(
+    "parked_place",
+    inbox_parked.c.consumer,
+    inbox_parked.c.topic,
+    inbox_parked.c.partition,
+    inbox_parked.c.offset,
+    unique=True,
+    # In a topic that was made anew another record has the place of a discarded one.
+    postgresql_where=inbox_parked.c.discarded_at.is_(None),
 )
 
 
@@ -112,6 +124,7 @@ def park(session: Session, consumer: str, record: Record, reason: str) -> None:
             table.topic == record.topic,
             table.partition == record.partition,
             table.offset == record.offset,
+            table.discarded_at.is_(None),
         )
     )
     if session.execute(parked).first() is None:
@@ -153,7 +166,7 @@ def _lock_holds(
         select(inbox_hold.c.topic, inbox_hold.c.key, inbox_hold.c.id)
         .where(
             inbox_hold.c.consumer == consumer,
-            inbox_hold.c.key == any_(literal(list(keys), ARRAY(LargeBinary))),
+            any_(literal([sha256(key).digest() for key in keys], ARRAY(LargeBinary))) == _HASH,
         )
         .order_by(inbox_hold.c.id)  # two that lock several wait for each other in one direction
         .with_for_update(read=True, key_share=True)
@@ -167,7 +180,8 @@ def _hold(session: Session, consumer: str, record: Record) -> int:
     # "Do nothing" would return nothing; this also locks the hold that is there. A key that is null
     # conflicts with none: such a record holds back only itself.
     found = added.on_conflict_do_update(
-        index_elements=["consumer", "topic", "key"], set_={"topic": added.excluded.topic}
+        index_elements=[inbox_hold.c.consumer, inbox_hold.c.topic, _HASH],
+        set_={"topic": added.excluded.topic},
     ).returning(inbox_hold.c.id)
     hold_id: int = session.execute(found).scalar_one()
     return hold_id

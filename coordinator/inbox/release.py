@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from coordinator.errors import BadInput
 from coordinator.inbox.handling import Handle, HandlerFailed
 from coordinator.inbox.parking import inbox_hold, inbox_parked, reason_of, record_of
+from coordinator.session_guard import GuardedSession, guarded, watch
 from coordinator.transient import is_transient
 from coordinator.validation import check_name
 
@@ -84,6 +85,7 @@ def handle_released(
         WrongUse: see `RecordHandling.finish`.
         SQLAlchemyError: the database; what was handled before it stays so.
     """
+    watch(engine)
     released = select(inbox_hold.c.id).where(
         inbox_hold.c.consumer == consumer, inbox_hold.c.released_at.is_not(None)
     )
@@ -100,12 +102,13 @@ def _handle_first(engine: Engine, hold_id: int, handle: Handle) -> bool:
     """Handle the oldest record of a hold; False if there is none, or it failed again."""
     first: Row[Any] | None = None
     try:
-        with Session(engine) as session, session.begin():
+        with GuardedSession(engine) as session, session.begin():
             first = _first_released(session, hold_id)
             if first is None:
                 return False
             session.execute(delete(inbox_parked).where(inbox_parked.c.id == first.id))
-            handle(session, [record_of(first)])
+            with guarded(session, first.consumer, acts_outside=True):
+                handle(session, [record_of(first)])
             session.flush()
             _drop_if_empty(session, hold_id)
     except (HandlerFailed, DBAPIError) as failure:

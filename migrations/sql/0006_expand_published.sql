@@ -19,6 +19,9 @@ alter table public.transaction_records alter column txid set default pg_current_
 --
 -- Trap: an id of a transaction that was rolled back is "visible" too. So the caller hands in an id that it has read from a
 -- row of that very transaction.
+-- All events of the transaction count, those too that its record does not list: it may have written some by another door
+-- (`outbox.emit`, Outbox.add, a trigger).
+--
 -- Trap: after a restore the ids here and those in the windows can be of different clusters, and any answer would be by
 -- chance. Then it is false, and so it is while the relay refuses to lead for the same reason.
 --
@@ -27,8 +30,10 @@ alter table public.transaction_records alter column txid set default pg_current_
 create function outbox.is_published(txid bigint, event_ids uuid[])
 returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp
 begin atomic
-    select cardinality(is_published.event_ids) = 0 or (
-        exists (
+    select (
+        cardinality(is_published.event_ids) = 0
+        and not exists (select from outbox.event where event.txid = is_published.txid::text::xid8)
+        or exists (
             select from (select number, closed from outbox.window order by number desc, step desc limit 1) newest
             join outbox.window published
                 on published.number = newest.number - case when newest.closed then 0 else 1 end and published.step = 0
@@ -36,7 +41,10 @@ begin atomic
         and not exists (
             select from outbox.epoch
             where system_identifier <> (select control.system_identifier from pg_control_system() control))
-        and not exists (select from outbox.parked where id = any (is_published.event_ids)));
+    ) and not exists (
+        select from outbox.parked
+        where parked.id = any (is_published.event_ids)
+           or parked.position in (select event.position from outbox.event where event.txid = is_published.txid::text::xid8));
 end;
 comment on function outbox.is_published(bigint, uuid[]) is
     'Whether Kafka has acknowledged the events of a committed transaction of this cluster.';

@@ -9,9 +9,10 @@ create table inbox.hold (
     topic       text        not null,
     key         bytea,
     released_by text,
-    released_at timestamptz,
-    unique (consumer, topic, key)
+    released_at timestamptz
 );
+-- By its hash: a key may have more bytes than an entry of a B-tree (2,704).
+create unique index hold_key on inbox.hold (consumer, topic, sha256(key));
 
 -- parked: in the order of `id` within a hold. `reason` is null for a record that only waits behind another. A discarded
 -- record stays as evidence, until somebody deletes it.
@@ -32,7 +33,8 @@ create table inbox.parked (
     parked_at      timestamptz not null default clock_timestamp(),
     discarded_at   timestamptz,
     discarded_by   text,
-    discarded_why  text,
-    unique (consumer, topic, partition, "offset")
+    discarded_why  text
 );
+-- Not of discarded ones: in a topic that was made anew another record has the place.
+create unique index parked_place on inbox.parked (consumer, topic, partition, "offset") where discarded_at is null;
 create index parked_hold_idx on inbox.parked (hold_id, id);

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -67,16 +67,19 @@ def downgrade(url: str, revision: str, *, discard_pending: bool = False) -> None
     Args:
         url: as for `upgrade`.
         revision: a revision id, or `base`.
-        discard_pending: also when that throws away events that are not published yet.
+        discard_pending: also when that throws away what is not done yet.
 
     Raises:
-        EventsPending: it would throw unpublished events away.
+        EventsPending: it would throw away unpublished events, records that are parked, or effects
+            outside that are to be undone.
         BadConfiguration: there is no such revision below the present one.
         Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
     if not discard_pending and (revision == "base" or revision.startswith("-")):
         _refuse_to_discard(url)
     with connect(url) as connection:
+        if not discard_pending:
+            _refuse_to_drop_waiting(connection, revision)
         command.downgrade(_config(connection), revision)
 
 
@@ -91,6 +94,38 @@ def _refuse_to_discard(url: str) -> None:
             f"{pending} committed events are not published yet, and would be lost: "
             "`relay run --until-drained` publishes them, --discard-pending throws them away"
         )
+
+
+def _refuse_to_drop_waiting(connection: Connection, revision: str) -> None:
+    dropped = _revisions_above(connection, revision)
+    for made_by, (waiting, what_to_do) in _WAITING.items():
+        if made_by in dropped and (count := connection.scalar(text(waiting))):
+            raise EventsPending(f"{count} {what_to_do}; --discard-pending throws them away")
+    connection.rollback()  # what looked must not hold a lock under the revisions' own transaction
+
+
+def _revisions_above(connection: Connection, revision: str) -> set[str]:
+    present = _revision_of(connection)
+    if present is None:
+        return set()
+    lower = "base" if revision.startswith("-") else revision
+    with _named_revisions():
+        script = ScriptDirectory.from_config(_config())
+        return {one.revision for one in script.iterate_revisions(present, lower)}
+
+
+# What a table may hold that nobody else knows of, by the revision that made it.
+_WAITING = {
+    "0009_expand_parked": (
+        "select count(*) from inbox.parked where discarded_at is null",
+        "records of consumers are parked, and would be lost: release or discard them",
+    ),
+    "0007_expand_intents": (
+        """select count(*) from public.transaction_intents i where not exists
+           (select from public.transaction_settlements s where s.attempt_id = i.attempt_id)""",
+        "effects outside the database are not undone yet: `relay recover` undoes them",
+    ),
+}
 
 
 def upgrade_sql(since: str | None = None) -> str:
@@ -121,11 +156,15 @@ def downgrade_sql(revision: str, since: str | None = None) -> str:
 def current(url: str) -> str | None:
     """Return the revision that the database is at; None if it was never migrated."""
     with connect(url) as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_TABLE_SCHEMA},
-        )
-        return context.get_current_revision()
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    context = MigrationContext.configure(
+        connection,
+        opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_TABLE_SCHEMA},
+    )
+    return context.get_current_revision()
 
 
 def head() -> str:

@@ -359,3 +359,23 @@ except CoordinatorError as error:
     ).stdout
     assert "pip install 'outbox-relay[asyncio]'" in said
     assert done(orders) == DONE_ONCE
+
+
+@on_each_driver
+def test_an_operation_that_was_never_awaited_is_not_recorded_as_done(
+    orders: Engine, on_a_loop: OnALoop
+) -> None:
+    async def forgets(tx: AsyncTransaction) -> None:
+        forgotten.append(tx.operation("order", lambda _: None))  # type: ignore[arg-type, return-value]  # never called
+
+    forgotten: list[Any] = []
+
+    async def run(engine: AsyncEngine) -> None:
+        with pytest.raises(TransactionFailed) as failed:
+            await AsyncCoordinator(engine).run(forgets, key=KEY)
+        assert "never awaited: 'order'" in str(failed.value.cause)
+
+    on_a_loop(run)
+    for coroutine in forgotten:
+        coroutine.close()
+    assert done(orders) == {}

@@ -8,10 +8,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from coordinator import (
     CommitOutcomeUnknown,
+    Coordinator,
     DomainResult,
     RetryBudget,
     Transaction,
@@ -208,3 +209,16 @@ def test_an_outcome_that_stays_unknown_is_found_out_by_the_same_call(
     with engine_on(lost.server.url()) as direct:
         shell(direct).run(lost.charge, key=KEY)
         assert done(direct) == DONE_ONCE
+
+
+def test_an_error_of_another_kind_of_database_is_the_users_own(orders: Engine) -> None:
+    another = create_engine("sqlite://")
+
+    def asks(_: Transaction, __: int) -> None:
+        with another.connect() as connection:
+            connection.execute(text("select * from nowhere"))
+
+    function = Pays(asks)
+    with pytest.raises(TransactionFailed):
+        Coordinator(orders, budget=FAST).run(function, key=KEY)
+    assert function.attempts == 1

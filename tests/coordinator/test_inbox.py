@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from coordinator import BadInput, NoTransaction, first_seen, once
+from coordinator import BadInput, NoTransaction, WrongUse, first_seen, once
 from coordinator.inbox.once import inbox_seen
 from tests.coordinator.database import count, statements_of
 from tests.support.wait import until
@@ -101,3 +102,8 @@ def test_in_autocommit_nothing_is_noted_as_its_effect_could_be_lost(engine: Engi
         once(connection, event_id, consumer="a")
     with engine.begin() as connection:
         assert once(connection, event_id, consumer="a")
+
+
+def test_a_connection_of_another_kind_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection, pytest.raises(WrongUse, match=r"inbox\.take"):
+        once(connection, uuid4(), consumer="billing")  # type: ignore[arg-type]  # refused

@@ -280,3 +280,13 @@ def test_there_is_no_result_before_the_end_of_the_block(orders: Engine, shell: S
         pytest.raises(WrongUse),
     ):
         assert tx.result is None
+
+
+def test_a_repeat_that_did_not_ask_cannot_be_committed(orders: Engine, shell: Shell) -> None:
+    join_and_pay(orders, shell)
+    with Session(shell.engine(orders)) as session:
+        with suppress(WrongUse), shell(orders).join(session, key=KEY):
+            session.execute(text("insert into ledger values ('again')"))
+        with pytest.raises(IntegrityError):
+            session.commit()
+    assert done(orders) == DONE_ONCE

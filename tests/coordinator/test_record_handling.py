@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from coordinator import NoTransaction, Poison, WrongUse
+from coordinator import BadInput, NoTransaction, Poison, WrongUse
 from coordinator.inbox.handling import Patience, each, whole
 from coordinator.inbox.memory import Record
 from tests.coordinator.database import statements_of
@@ -172,8 +173,10 @@ def test_a_handler_that_ends_the_transaction_stops_the_loop(inbox: Engine, end: 
     def ends(session: Session, _: Record) -> None:
         getattr(session, end)()
 
-    with pytest.raises(WrongUse, match="handler"):
+    with pytest.raises(WrongUse, match=rf"'billing' called session\.{end}\(\) at .*{__name__}"):
         handling(inbox, ends).finish([record(0)])
+    with inbox.connect() as connection:
+        assert connection.scalar(text("select count(*) from inbox.seen")) == 0
 
 
 def test_an_engine_in_autocommit_stops_the_loop(inbox: Engine) -> None:
@@ -316,3 +319,39 @@ def test_a_database_that_cannot_be_reached_is_asked_again() -> None:
     nowhere = create_engine("postgresql+psycopg://x@127.0.0.1:1/x")
     with pytest.raises(Stopped):
         handling(nowhere, pause=stop).finish([record(0)])
+
+
+def test_a_handler_that_ends_the_transaction_in_sql_loses_nothing(inbox: Engine) -> None:
+    def ends(session: Session, _: Record) -> None:
+        session.execute(text("commit"))
+
+    with pytest.raises(WrongUse, match="COMMIT"):
+        handling(inbox, ends).finish([record(0)])
+    handling(inbox).finish([record(0)])
+    assert effects(inbox) == ["0"]
+
+
+def test_a_handler_may_use_a_connection_of_its_own(inbox: Engine) -> None:
+    def looks_elsewhere(session: Session, one: Record) -> None:
+        with inbox.begin() as connection:
+            connection.execute(text("select 1"))
+        write_down(session, one)
+
+    handling(inbox, looks_elsewhere).finish([record(0)])
+    assert effects(inbox) == ["0"]
+
+
+async def awaits(*_: object) -> None: ...
+
+
+@pytest.mark.parametrize("door", [each, whole])
+def test_a_coroutine_function_is_no_handler(door: Any) -> None:
+    with pytest.raises(BadInput, match="plain function"):
+        door(awaits)
+
+
+def test_a_handler_that_returns_a_coroutine_stops_the_loop(inbox: Engine) -> None:
+    with pytest.raises(WrongUse, match="coroutine"):
+        handling(inbox, lambda *_: awaits()).finish([record(0)])
+    handling(inbox).finish([record(0)])
+    assert effects(inbox) == ["0"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -271,3 +272,19 @@ def test_any_history_of_a_key_keeps_its_order_and_loses_nothing(inbox: Engine) -
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_a_key_of_any_size_is_held(inbox: Engine) -> None:
+    key = "".join(f"{n:04x}" for n in range(2_048))
+    handling(inbox, refusing("0")).finish([record(0, key), record(1, key), record(2)])
+    assert effects(inbox) == ["2"]
+    ask_release(inbox, "0")
+    assert handle_released(inbox, "billing", each(write_down)) == 2
+
+
+def test_a_discarded_record_makes_room_for_another_in_its_place(inbox: Engine) -> None:
+    handling(inbox, refusing("0")).finish([record(0)])
+    ask_discard(inbox, "0")
+    again = record(0, event_id=uuid4())
+    handling(inbox, refusing("0")).finish([again, record(1)])
+    assert [value for value, _ in parked(inbox)] == ["0", "1"]

@@ -15,13 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordinator import (
+    Coordinator,
     DomainResult,
     FacadeEndedTransaction,
     FinishedRun,
     GovernanceFacade,
     IncidentFacade,
     RunCompletionTransaction,
+    Transaction,
     TransactionFailed,
+    WrongUse,
 )
 from tests.coordinator.database import engine_on, written
 from tests.support.postgres import Postgres
@@ -262,3 +265,16 @@ def test_the_session_is_free_again_after_the_operation(engine: Engine) -> None:
     with Session(engine) as session:
         session.execute(text("select 1"))
         session.commit()
+
+
+def test_an_address_is_no_engine_and_is_not_quoted() -> None:
+    with pytest.raises(WrongUse, match="must be a SQLAlchemy Engine, not str") as refused:
+        Coordinator("postgresql://u:secret@db/x")  # type: ignore[arg-type]  # refused
+    assert "secret" not in str(refused.value)
+
+
+def test_a_coroutine_function_needs_the_other_coordinator(engine: Engine) -> None:
+    async def fn(tx: Transaction) -> None: ...
+
+    with pytest.raises(WrongUse, match="AsyncCoordinator"):
+        Coordinator(engine).run(fn, key=("k",))

@@ -407,3 +407,15 @@ def test_it_is_awaited_on_an_asynchronous_engine(database_url: str, driver: str)
         return answers
 
     assert asyncio.run(scenario()) == [False, True]
+
+
+@pytest.mark.parametrize("door", ["outbox", "sql"])
+def test_events_of_every_door_are_waited_for(engine: Engine, door: str) -> None:
+    def writes(tx: Transaction) -> None:
+        if door == "outbox":
+            event = OutboxEvent.json(topic="t", key="k", type="thing.happened", data={})
+            Outbox().add(tx.session, event)
+        else:
+            tx.session.execute(text("select outbox.emit('t', 'k', 'thing.happened', '')"))
+
+    assert not Coordinator(engine).run(writes, key=("k",)).wait_published(0)

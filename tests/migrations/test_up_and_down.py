@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from coordinator import create_transaction_coordinator, once
 from coordinator.migrating import MIGRATION_LOCK
 from relay.admin import migrate
-from relay.errors import BadConfiguration, Unreachable
+from relay.errors import BadConfiguration, EventsPending, Unreachable
 from tests.coordinator.database import engine_on, start_trace, written
 from tests.migrations.schema import schema_of
 from tests.support.wait import until
@@ -34,8 +34,16 @@ REVISIONS = [
     "0008_expand_take",
     "0009_expand_parked",
     "0010_expand_marks",
-    "0011_expand_milestones",
+    "0011_expand_search_path",
+    "0012_expand_milestones",
 ]
+
+PARKED = """insert into inbox.parked
+    (consumer, topic, partition, "offset", header_names, header_values, timestamp_ms, event_id)
+    values ('billing', 't', 0, 0, '{}', '{}', 0, gen_random_uuid())"""
+INTENT = """insert into public.transaction_intents
+    (attempt_id, ordinal, key, call_id, action, undo, arguments)
+    values (gen_random_uuid(), 0, '{k}', gen_random_uuid(), 'a', 'u', '[]')"""
 
 
 @pytest.fixture
@@ -197,3 +205,20 @@ def test_a_migration_waits_for_another_one_longer_than_for_a_table(
 def is_so(url: str, query: Any) -> bool:
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchone() is not None
+
+
+def test_a_downgrade_throws_no_parked_record_away(database_url: str) -> None:
+    with engine_on(database_url) as engine, engine.begin() as connection:
+        connection.execute(text(PARKED))
+    with pytest.raises(EventsPending, match="1 records of consumers are parked"):
+        migrate.downgrade(database_url, "0008_expand_take")
+    migrate.downgrade(database_url, "0009_expand_parked")
+    migrate.downgrade(database_url, "0008_expand_take", discard_pending=True)
+
+
+def test_a_downgrade_throws_no_effect_away_that_is_to_be_undone(database_url: str) -> None:
+    with engine_on(database_url) as engine, engine.begin() as connection:
+        connection.execute(text(INTENT))
+    with pytest.raises(EventsPending, match="relay recover"):
+        migrate.downgrade(database_url, "0006_expand_published")
+    migrate.downgrade(database_url, "0007_expand_intents")

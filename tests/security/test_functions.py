@@ -133,3 +133,29 @@ def test_the_search_path_of_a_users_migration_is_left_as_it_was(database_url: st
         connection.execute("set local search_path = mine, public")
         connection.execute(script.encode())
         assert connection.execute("show search_path").fetchone() == ("mine, public",)
+
+
+def test_no_function_looks_for_types_in_a_schema_of_its_caller(database_url: str) -> None:
+    """`pg_temp` comes first for types, unless it is named last."""
+    loose = f"select p.oid::regproc::text {OURS} and prosqlbody is null and prolang <> 13"
+    fixed = "array['search_path=pg_catalog, pg_temp']"
+    assert names(database_url, f"{loose} and not coalesce(proconfig, '{{}}') @> {fixed}") == []
+
+
+def test_no_type_of_a_writer_runs_with_the_owners_rights(
+    users: Mapping[str, str], database_url: str
+) -> None:
+    with connected(users["outbox_writer"]) as writer:
+        writer.execute(
+            "create function pg_temp.who(value pg_catalog.text) returns boolean language plpgsql as"
+            " $$ begin raise exception 'runs as %', current_user; end $$"
+        )
+        for name in ("text", "jsonb", "bytea", "xid8"):
+            check = "check (pg_temp.who(value::pg_catalog.text))"
+            writer.execute(f"create domain pg_temp.{name} as pg_catalog.{name} {check}".encode())
+        writer.execute("select outbox.emit('t', 'k', 'thing.happened', '', '{\"a\": \"b\"}')")
+        writer.execute(
+            "select outbox.emit_many(array['t'], array['k'], array['x.y'],"
+            " array[''::pg_catalog.bytea], array['{\"a\": \"b\"}'::pg_catalog.jsonb])"
+        )
+    assert value_of(database_url, "select count(*) from outbox.event") == 2

@@ -36,7 +36,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from coordinator.errors import FacadeEndedTransaction
+from coordinator.errors import FacadeEndedTransaction, WrongUse
 
 # ROLLBACK TO a savepoint ends no transaction. Comments may stand before the word.
 _ENDS_TRANSACTION = re.compile(
@@ -54,6 +54,7 @@ _NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
 class _Running:
     operation: str
     within: _Running | None
+    session: Session
     acts_outside: bool = False
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
     is_over: bool = False
@@ -75,13 +76,13 @@ def guarded(session: Session, operation: str, *, acts_outside: bool = False) -> 
     Args:
         session: whose end is refused.
         operation: stands in the refusal.
-        acts_outside: the block acts outside the transaction, and has an undo: another engine's
-            connection to the same database is its own affair then.
+        acts_outside: the block may do things outside the transaction, on connections of its own;
+            only the end of `session` is refused.
 
     Raises:
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
     """
-    running = _Running(operation, _running.get(), acts_outside)
+    running = _Running(operation, _running.get(), session, acts_outside)
     token = _running.set(running)
     try:
         yield
@@ -108,11 +109,27 @@ def unguarded() -> Iterator[None]:
 
 
 def watch(engine: Engine) -> None:
-    """Have the guard see the connections of `engine`; a second call changes nothing."""
+    """Have the guard see the connections of `engine`; a second call changes nothing.
+
+    Raises:
+        WrongUse: it is none.
+    """
+    must_be_an_engine(engine)
     event.listen(engine, "commit", _on_commit)
     event.listen(engine, "rollback", _on_rollback)
     event.listen(engine, "before_cursor_execute", _on_execute)
     event.listen(engine, "checkout", _on_checkout)
+
+
+def must_be_an_engine(given: object) -> None:
+    """Refuse anything else.
+
+    Raises:
+        WrongUse: by its type alone: an address may hold a password.
+    """
+    if not isinstance(given, Engine):
+        hint = "; an AsyncEngine is for AsyncCoordinator" if hasattr(given, "sync_engine") else ""
+        raise WrongUse(f"engine: must be a SQLAlchemy Engine, not {type(given).__name__}{hint}")
 
 
 class GuardedSession(Session):
@@ -203,25 +220,39 @@ def _is_the_domains(frame: FrameType) -> bool:
     return not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS
 
 
-def _on_commit(_connection: Connection) -> None:
-    _refuse("connection.commit()")
-
-
-def _on_rollback(_connection: Connection) -> None:
+def _concerned(connection: Connection) -> _Running | None:
+    """Return whose transaction on `connection` is not his to end."""
     running = _present()
+    if running is not None and running.acts_outside:
+        session = running.session
+        return running if session.in_transaction() and session.connection() is connection else None
+    return running
+
+
+def _on_commit(connection: Connection) -> None:
+    if _concerned(connection) is not None:
+        _refuse("connection.commit()")
+
+
+def _on_rollback(connection: Connection) -> None:
+    running = _concerned(connection)
     if running is not None:
         running.offences.append(_offence(running, "connection.rollback()"))
 
 
 def _on_execute(
-    _connection: Connection, _cursor: Any, statement: str, *_parameters_context_many: Any
+    connection: Connection, _cursor: Any, statement: str, *_parameters_context_many: Any
 ) -> None:
-    if _present() is not None and (found := _ENDS_TRANSACTION.match(statement)):
+    if _present() is None or not (found := _ENDS_TRANSACTION.match(statement)):
+        return
+    if _concerned(connection) is not None:
         _refuse(f"the statement {found.group().strip().upper()}")
 
 
 def _on_checkout(connection: Any, *_record_proxy: Any) -> None:
-    _refuse("for another connection of the engine")
+    running = _present()
+    if running is None or not running.acts_outside:
+        _refuse("for another connection of the engine")
     if (database := _database_of(connection)) is not None:
         _databases.add(database)
 
