@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -28,6 +28,7 @@ from coordinator.migrating import (
     migrations_folder,
     run_file,
 )
+from relay import sql
 from relay.errors import BadConfiguration, EventsPending, SchemaMismatch
 from relay.postgres.connect import connect as connect_relay
 from relay.postgres.connect import translated_errors
@@ -99,7 +100,7 @@ def _refuse_to_discard(url: str) -> None:
 def _refuse_to_drop_waiting(connection: Connection, revision: str) -> None:
     dropped = _revisions_above(connection, revision)
     for made_by, (waiting, what_to_do) in _WAITING.items():
-        if made_by in dropped and (count := connection.scalar(text(waiting))):
+        if made_by in dropped and (count := connection.exec_driver_sql(_SQL[waiting]).scalar()):
             raise EventsPending(f"{count} {what_to_do}; --discard-pending throws them away")
     connection.rollback()  # what looked must not hold a lock under the revisions' own transaction
 
@@ -117,15 +118,15 @@ def _revisions_above(connection: Connection, revision: str) -> set[str]:
 # What a table may hold that nobody else knows of, by the revision that made it.
 _WAITING = {
     "0009_expand_parked": (
-        "select count(*) from inbox.parked where discarded_at is null",
+        "downgrade_parked",
         "records of consumers are parked, and would be lost: release or discard them",
     ),
     "0007_expand_intents": (
-        """select count(*) from public.transaction_intents i where not exists
-           (select from public.transaction_settlements s where s.attempt_id = i.attempt_id)""",
+        "downgrade_not_undone",
         "effects outside the database are not undone yet: `relay recover` undoes them",
     ),
 }
+_SQL = sql.load("downgrade")
 
 
 def upgrade_sql(since: str | None = None) -> str:

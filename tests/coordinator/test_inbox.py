@@ -106,4 +106,4 @@ def test_in_autocommit_nothing_is_noted_as_its_effect_could_be_lost(engine: Engi
 
 def test_a_connection_of_another_kind_is_refused(database_url: str) -> None:
     with psycopg.connect(database_url) as connection, pytest.raises(WrongUse, match=r"inbox\.take"):
-        once(connection, uuid4(), consumer="billing")  # type: ignore[arg-type]  # refused
+        once(connection, uuid4(), consumer="billing")  # type: ignore[arg-type]  # what is refused here

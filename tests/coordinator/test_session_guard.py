@@ -269,7 +269,7 @@ def test_the_session_is_free_again_after_the_operation(engine: Engine) -> None:
 
 def test_an_address_is_no_engine_and_is_not_quoted() -> None:
     with pytest.raises(WrongUse, match="must be a SQLAlchemy Engine, not str") as refused:
-        Coordinator("postgresql://u:secret@db/x")  # type: ignore[arg-type]  # refused
+        Coordinator("postgresql://u:secret@db/x")  # type: ignore[arg-type]  # what is refused here
     assert "secret" not in str(refused.value)
 
 

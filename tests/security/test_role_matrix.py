@@ -111,6 +111,8 @@ TABLE = """
     cluster_hazards          -         -         x       x         -        -
     cluster_epoch_add        -         -         x       -         -        -
     cluster_epochs           -         -         x       -         -        -
+    downgrade_parked         -         -         -       -         x        -
+    downgrade_not_undone     -         x         -       -         -        -
 """
 
 SQL = {
