@@ -46,6 +46,9 @@ _ENDS_TRANSACTION = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 
+# SQLAlchemy's own are named so; `begin_nested` is seen without looking at statements.
+_RAW_SAVEPOINT = re.compile(r"\s*savepoint\s+(?!sa_savepoint_)", re.IGNORECASE)
+
 # Between the call in a domain's code and its refusal here.
 _NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
 
@@ -58,6 +61,7 @@ class _Running:
     acts_outside: bool = False
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
     is_over: bool = False
+    made_savepoint: bool = False
 
 
 # A context variable, not an attribute of the session: a second session or connection that is used
@@ -106,6 +110,11 @@ def unguarded() -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+
+
+def made_savepoint_in_sql() -> bool:
+    """Tell whether the code that runs made a savepoint by a statement of its own."""
+    return any(running.made_savepoint for running in _around())
 
 
 def watch(engine: Engine) -> None:
@@ -179,6 +188,13 @@ def _present() -> _Running | None:
     return running
 
 
+def _around() -> Iterator[_Running]:
+    running = _present()
+    while running is not None:
+        yield running
+        running = running.within
+
+
 def _refuse(deed: str) -> None:
     running = _present()
     if running is not None:
@@ -243,7 +259,10 @@ def _on_rollback(connection: Connection) -> None:
 def _on_execute(
     connection: Connection, _cursor: Any, statement: str, *_parameters_context_many: Any
 ) -> None:
-    if _present() is None or not (found := _ENDS_TRANSACTION.match(statement)):
+    running = _present()
+    if running is not None and _RAW_SAVEPOINT.match(statement):
+        running.made_savepoint = True
+    if running is None or not (found := _ENDS_TRANSACTION.match(statement)):
         return
     if _concerned(connection) is not None:
         _refuse(f"the statement {found.group().strip().upper()}")

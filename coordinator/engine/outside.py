@@ -60,7 +60,7 @@ from coordinator.engine.undoing import OUTSIDE, Begin, NotUndone, Undoing
 from coordinator.errors import EarlierNotUndone, WrongUse
 from coordinator.failpoints import hit
 from coordinator.outcomes import DomainAck
-from coordinator.session_guard import guarded, unguarded
+from coordinator.session_guard import guarded, made_savepoint_in_sql, unguarded
 from coordinator.transient import is_transient
 
 __all__ = ["OutsideAttempt"]
@@ -201,7 +201,7 @@ class OutsideAttempt:
         return DomainAck(OUTSIDE, effect.intent.undo, undoing.reason, problem is None, problem)
 
     def _refuse_savepoint(self) -> None:
-        if _savepoint(self._session) is not self._savepoint:
+        if _savepoint(self._session) is not self._savepoint or made_savepoint_in_sql():
             raise WrongUse(
                 "inside a savepoint nothing can be done outside the database: a rollback to it "
                 "would leave the effect; call tx.outside before begin_nested() or after its end"

@@ -274,6 +274,15 @@ def test_within_a_savepoint_nothing_is_done_outside(
     assert world.journal == []
 
 
+def test_nor_after_a_savepoint_in_sql_whose_end_is_not_seen(orders: Engine, world: World) -> None:
+    def nested(tx: Transaction) -> None:
+        tx.session.execute(text("savepoint mine"))
+        book_in(tx, world.folder, "flight")
+
+    assert "savepoint" in str(failure_of(orders, nested).cause)
+    assert world.journal == []
+
+
 def test_after_a_savepoint_it_is(orders: Engine, world: World) -> None:
     def after(tx: Transaction) -> None:
         with tx.session.begin_nested():
