@@ -24,18 +24,17 @@ there is the domain's own affair.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from coordinator.callers import caller
 from coordinator.errors import FacadeEndedTransaction, WrongUse
 
 # ROLLBACK TO a savepoint ends no transaction. Comments may stand before the word.
@@ -48,9 +47,6 @@ _ENDS_TRANSACTION = re.compile(
 
 # SQLAlchemy's own are named so; `begin_nested` is seen without looking at statements.
 _RAW_SAVEPOINT = re.compile(r"\s*savepoint\s+(?!sa_savepoint_)", re.IGNORECASE)
-
-# Between the call in a domain's code and its refusal here.
-_NOT_THE_DOMAINS = frozenset({"coordinator", "sqlalchemy", "contextlib"})
 
 
 @dataclass(slots=True)
@@ -208,32 +204,10 @@ def _offend(running: _Running, deed: str) -> NoReturn:
 
 
 def _offence(running: _Running, deed: str) -> FacadeEndedTransaction:
-    frame = next((frame for frame in _callers() if _is_the_domains(frame)), None)
-    if frame is None:
+    place = caller()
+    if place is None:
         return FacadeEndedTransaction(running.operation, deed)
-    return FacadeEndedTransaction(running.operation, deed, frame.f_code.co_filename, frame.f_lineno)
-
-
-def _callers() -> Iterator[FrameType]:
-    """The frames that led here, the innermost first, of the greenlets too that wait for this."""
-    yield from _outwards(sys._getframe(1))  # noqa: SLF001 - the documented way to one's callers
-    greenlets = sys.modules.get("greenlet")
-    waiting = greenlets.getcurrent().parent if greenlets else None
-    while waiting is not None:
-        yield from _outwards(waiting.gr_frame)
-        waiting = waiting.parent
-
-
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _is_the_domains(frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__", ""))
-    is_generated = frame.f_code.co_filename.startswith("<sqlalchemy ")
-    return not is_generated and module.partition(".")[0] not in _NOT_THE_DOMAINS
+    return FacadeEndedTransaction(running.operation, deed, place.file, place.line)
 
 
 def _concerned(connection: Connection) -> _Running | None:

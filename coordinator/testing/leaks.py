@@ -33,8 +33,8 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 from sqlalchemy import Connection, Engine, MetaData, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session, SessionTransaction
 
+from coordinator.callers import caller
 from coordinator.errors import BadInput, EventMissing, Leak, ProducedInTransaction
-from coordinator.testing.callers import place_of_caller
 from coordinator.testing.kafka_calls import ProducerCalls
 from coordinator.testing.savepoint_log import SavepointLog
 from coordinator.testing.statements import changed_tables, writes_event
@@ -187,7 +187,7 @@ class Watch:
         if _unwatched.get() or cursor.rowcount == 0:
             return
         for table in changed_tables(statement, self._tables):
-            place = self._flushed_from.pop(table, None) or place_of_caller()
+            place = self._flushed_from.pop(table, None) or _place()
             state.log.add(_Change(table, place))
 
     def _on_commit(self, connection: Connection) -> None:
@@ -229,11 +229,11 @@ class Watch:
         return leak
 
     def _on_set(self, target: Any, _value: Any, _old: Any, _initiator: Any) -> None:
-        self._set_at[inspect(target)] = place_of_caller()
+        self._set_at[inspect(target)] = _place()
 
     def _on_added(self, _session: Session, target: Any) -> None:
         if _table_of(inspect(target).mapper) in self._tables:
-            self._set_at.setdefault(inspect(target), place_of_caller())
+            self._set_at.setdefault(inspect(target), _place())
 
     def _on_flushed(self, mapper: Mapper[Any], _connection: Connection, target: Any) -> None:
         place = self._set_at.pop(inspect(target), None)
@@ -246,7 +246,7 @@ class Watch:
         leak = ProducedInTransaction(
             f"{method} inside an open transaction: the message stays out if that is rolled back; "
             "write an event instead, or produce after the commit",
-            place_of_caller(),
+            _place(),
         )
         self.found.append(leak)
         raise leak
@@ -269,3 +269,7 @@ def _table_of(mapper: Mapper[Any]) -> str:
 
 def _joins_outer_transaction(session: Session) -> bool:
     return isinstance(session.bind, Connection)
+
+
+def _place() -> str:
+    return str(caller() or "(unknown place)")
