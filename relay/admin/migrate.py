@@ -17,6 +17,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, ProgrammingError
@@ -219,7 +220,7 @@ def _named_revisions() -> Iterator[None]:
     """A revision that does not exist was named by the caller."""
     try:
         yield
-    except CommandError as problem:
+    except (CommandError, RevisionError) as problem:
         raise BadConfiguration(str(problem)) from problem
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +114,22 @@ def test_given_services_are_used_and_only_this_demos_runs_are_counted(
     assert "RELAY_KAFKA_BOOTSTRAP_SERVERS" in proof["broker"]
 
 
+def interrupted(process: subprocess.Popen[bytes]) -> int:
+    """The exit code after Ctrl-C, pressed again after 10 s: Python drops what is raised within a
+    finalizer, and that is where the first one may come."""
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(10)
+    raise AssertionError("it does not end")
+
+
 def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     output = tmp_path / "output"
     with demo("--runs", "200", output=output) as process:
         until(lambda: "execute the runs" in output.read_text(), timeout_s=60, what="the runs")
         children = children_of(process.pid)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 1
+        assert interrupted(process) == 1
     assert len(children) >= 5  # database, broker, two relays, consumer
     assert not [pid for pid in children if is_running(pid)]
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,11 @@ def test_a_failure_before_the_commit_leaves_nothing(engine: Engine, point: str) 
 def test_nothing_is_visible_to_others_before_the_commit(engine: Engine, point: str) -> None:
     trace_id = start_trace(engine, "t1", "r1")
     seen: list[dict[str, int]] = []
-    with engine_on(engine.url.render_as_string(hide_password=False)) as others:
-        failpoints.arm(point, lambda: seen.append(written(others)))
+    with (
+        engine_on(engine.url.render_as_string(hide_password=False)) as others,
+        ThreadPoolExecutor(1) as elsewhere,  # a connection of the domain's own would be refused
+    ):
+        failpoints.arm(point, lambda: seen.append(elsewhere.submit(written, others).result()))
         create_transaction_coordinator(engine=engine).execute(
             run_id="r1", tenant_id="t1", run_status="failed", trace_id=trace_id
         )
