@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import psycopg
-from sqlalchemy import Connection, Engine, Pool, event
+from sqlalchemy import Connection, Engine, Pool, RootTransaction, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from coordinator.callers import caller
@@ -46,7 +46,9 @@ _ENDS_TRANSACTION = re.compile(
 )
 
 # SQLAlchemy's own are named so; `begin_nested` is seen without looking at statements.
-_RAW_SAVEPOINT = re.compile(r"\s*savepoint\s+(?!sa_savepoint_)", re.IGNORECASE)
+_RAW_SAVEPOINT = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*savepoint\s+(?!sa_savepoint_)", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class _Running:
     within: _Running | None
     session: Session
     acts_outside: bool = False
+    connection: Connection | None = None
+    transaction: RootTransaction | None = None
     offences: list[FacadeEndedTransaction] = field(default_factory=list)
     is_over: bool = False
     made_savepoint: bool = False
@@ -83,12 +87,18 @@ def guarded(session: Session, operation: str, *, acts_outside: bool = False) -> 
         FacadeEndedTransaction: the block did it, and swallowed the refusal.
     """
     running = _Running(operation, _running.get(), session, acts_outside)
+    if acts_outside:
+        # Now, not when a hook needs it: in the middle of a rollback the session would refuse.
+        running.connection = session.connection()
+        running.transaction = running.connection.get_transaction()
     token = _running.set(running)
     try:
         yield
     finally:
         _running.reset(token)
         running.is_over = True
+        if _was_ended(running):
+            running.offences.append(FacadeEndedTransaction(operation, "connection.rollback()"))
         if running.offences:
             # A commit that was refused leaves the driver's transaction open, while SQLAlchemy holds
             # it for ended: the pool would hand half of this one to the next.
@@ -96,6 +106,16 @@ def guarded(session: Session, operation: str, *, acts_outside: bool = False) -> 
                 session.invalidate()
     if running.offences:
         raise running.offences[0]
+
+
+def _was_ended(running: _Running) -> bool:
+    """Tell whether a block that acts outside rolled its own transaction back behind the session.
+
+    After a failed flush SQLAlchemy itself did, and the session says so to whoever uses it next.
+    """
+    if running.connection is None or not running.session.is_active:
+        return False
+    return running.connection.get_transaction() is not running.transaction
 
 
 @contextmanager
@@ -142,38 +162,38 @@ class GuardedSession(Session):
 
     def commit(self) -> None:
         """Refused to a domain."""
-        _refuse("session.commit()")
+        _refuse("session.commit()", self)
         super().commit()
 
     def rollback(self) -> None:
         """Refused to a domain."""
-        _refuse("session.rollback()")
+        _refuse("session.rollback()", self)
         super().rollback()
 
     def close(self) -> None:
         """Refused to a domain."""
-        _refuse("session.close()")
+        _refuse("session.close()", self)
         super().close()
 
     def reset(self) -> None:
         """Refused to a domain."""
-        _refuse("session.reset()")
+        _refuse("session.reset()", self)
         super().reset()
 
     def invalidate(self) -> None:
         """Refused to a domain."""
-        _refuse("session.invalidate()")
+        _refuse("session.invalidate()", self)
         super().invalidate()
 
     def prepare(self) -> None:
         """Refused to a domain."""
-        _refuse("session.prepare()")
+        _refuse("session.prepare()", self)
         super().prepare()
 
     def begin(self, nested: bool = False) -> SessionTransaction:
         """Refused to a domain, but for a savepoint."""
         if not nested:
-            _refuse("session.begin()")
+            _refuse("session.begin()", self)
         return super().begin(nested)
 
 
@@ -191,10 +211,13 @@ def _around() -> Iterator[_Running]:
         running = running.within
 
 
-def _refuse(deed: str) -> None:
+def _refuse(deed: str, session: Session | None = None) -> None:
     running = _present()
-    if running is not None:
-        _offend(running, deed)
+    if running is None:
+        return
+    if running.acts_outside and session is not None and session is not running.session:
+        return  # one of its own: a coordinator's, say, that the handler calls
+    _offend(running, deed)
 
 
 def _offend(running: _Running, deed: str) -> NoReturn:
@@ -210,23 +233,23 @@ def _offence(running: _Running, deed: str) -> FacadeEndedTransaction:
     return FacadeEndedTransaction(running.operation, deed, place.file, place.line)
 
 
-def _concerned(connection: Connection) -> _Running | None:
-    """Return whose transaction on `connection` is not his to end."""
+def _concerned(connection: Connection) -> bool:
+    """Tell whether the transaction on `connection` is not for the running code to end."""
     running = _present()
-    if running is not None and running.acts_outside:
-        session = running.session
-        return running if session.in_transaction() and session.connection() is connection else None
-    return running
+    if running is None:
+        return False
+    return not running.acts_outside or connection is running.connection
 
 
 def _on_commit(connection: Connection) -> None:
-    if _concerned(connection) is not None:
+    if _concerned(connection):
         _refuse("connection.commit()")
 
 
-def _on_rollback(connection: Connection) -> None:
-    running = _concerned(connection)
-    if running is not None:
+def _on_rollback(_connection: Connection) -> None:
+    running = _present()
+    # Of a block that acts outside, the end is looked at: see `_was_ended`.
+    if running is not None and not running.acts_outside:
         running.offences.append(_offence(running, "connection.rollback()"))
 
 
@@ -238,7 +261,7 @@ def _on_execute(
         running.made_savepoint = True
     if running is None or not (found := _ENDS_TRANSACTION.match(statement)):
         return
-    if _concerned(connection) is not None:
+    if _concerned(connection):
         _refuse(f"the statement {found.group().strip().upper()}")
 
 

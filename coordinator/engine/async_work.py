@@ -36,7 +36,7 @@ class AsyncTransaction:
         """Show `transaction`; `session` is the caller's own, in one that is joined."""
         self._transaction = transaction
         self._session = session or _async_session_of(transaction.session)
-        self._not_awaited: set[str] = set()
+        self._not_done: dict[object, str] = {}
 
     @property
     def session(self) -> AsyncSession:
@@ -129,21 +129,24 @@ class AsyncTransaction:
         """Called by the shells at the end.
 
         Raises:
-            WrongUse: an operation, or an action outside, was called and never awaited: it was not
-                done, and must not be recorded as done.
+            WrongUse: an operation, or an action outside, was never awaited, or is still at work in
+                a task: what is not done must not be recorded as done.
         """
-        if self._not_awaited:
-            names = ", ".join(sorted(map(repr, self._not_awaited)))
-            raise WrongUse(f"never awaited: {names}; write `await tx.operation(...)`")
+        if self._not_done:
+            names = ", ".join(sorted(map(repr, self._not_done.values())))
+            raise WrongUse(f"not awaited to the end: {names}; write `await tx.operation(...)`")
 
     def _done(
         self, name: str, step: Callable[..., Answer], *args: Any, **kwargs: Any
     ) -> Coroutine[Any, Any, Answer]:
-        self._not_awaited.add(name)
+        call = object()
+        self._not_done[call] = name
 
         async def do() -> Answer:
-            self._not_awaited.discard(name)
-            return await greenlet_spawn(step, *args, **kwargs)
+            try:
+                return await greenlet_spawn(step, *args, **kwargs)
+            finally:
+                del self._not_done[call]
 
         return do()
 

@@ -2,7 +2,7 @@
 
 Naive: a list. An event that was emitted in a savepoint stays in it when the savepoint is rolled
 back, and tells the world of what was never committed. A savepoint that an operation writes as SQL
-of its own is not seen here.
+of its own, or begins on the connection, is not seen here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ class Emitted:
             self._is_watching = True
         self._events.append((one, savepoint))
 
+    def close(self, session: Session) -> None:
+        """Watch no longer."""
+        if self._is_watching:
+            event.remove(session, "after_soft_rollback", self._on_rollback)
+            self._is_watching = False
+
     def _on_rollback(self, _: Session, rolled_back: SessionTransaction) -> None:
+        # A failed flush rolls the savepoint back, and is told of its own part within that.
+        while not rolled_back.nested and rolled_back.parent is not None:
+            rolled_back = rolled_back.parent
         self._events = [
             (one, savepoint)
             for one, savepoint in self._events

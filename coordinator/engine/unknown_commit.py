@@ -12,20 +12,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.memory import Record
 from coordinator.engine.retry import RetryBudget
-from coordinator.transient import is_connection_loss, is_transient
+from coordinator.transient import is_transient
 
 # set_config, as SET takes no bound value.
 _WAIT_NO_LONGER_THAN = text("select set_config('lock_timeout', :limit, true)")
 
 
 class CommitReplyLost(Exception):
-    """The connection broke between COMMIT and its reply; never leaves the engine."""
+    """Something was raised between COMMIT and its reply; never leaves the engine."""
 
 
 def look_up(
@@ -58,19 +56,15 @@ def look_up(
 def commit(session: Session) -> None:
     """Commit.
 
+    Naive: an error of the server says that it did not happen. But a hook after the commit may raise
+    one as well, from anywhere; an exception of a signal handler (Ctrl-C, a time limit) can come
+    while the reply is waited for; and a server that stops while it waits for a synchronous standby
+    has committed already. So whatever is raised is looked up.
+
     Raises:
         CommitReplyLost: nobody knows whether it happened; its cause is why.
-        sqlalchemy.exc.DBAPIError: the server refused; it did not happen.
     """
     try:
-        to_its_end(session.commit)
-    except DBAPIError as error:
-        # 57P01 is a loss too: a server that stops while it waits for a synchronous standby has
-        # committed already.
-        if is_connection_loss(error):
-            raise CommitReplyLost from error
-        raise
+        session.commit()
     except BaseException as error:
-        # An exception of a signal handler (Ctrl-C, a time limit) can come while the reply is waited
-        # for; one of the user's hooks, before COMMIT was sent or after it was done.
         raise CommitReplyLost from error

@@ -244,6 +244,7 @@ class Transaction:
     def end(self, outcome: Outcome | None = None) -> None:
         """Called by the engine at the end, with what was recorded."""
         self._is_over = True
+        self._emitted.close(self._session)
         self._outcome = self._outcome or outcome
 
     def _act(

@@ -29,7 +29,7 @@ from typing import Final
 
 import tenacity
 from sqlalchemy import Engine, literal, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from coordinator.errors import BadInput, Poison, WrongUse
@@ -236,7 +236,9 @@ def _end(session: Session) -> None:
         session.flush()
         session.execute(select(literal(1)))
         session.commit()
-    except SQLAlchemyError as error:
+    except WrongUse:
+        raise
+    except Exception as error:  # the user's hooks of the session raise anything
         raise HandlerFailed(None) from error
 
 
@@ -256,5 +258,8 @@ def _may_heal(error: BaseException) -> bool:
 
 def _tell_database_trouble(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
+    # The database's own error: one that wraps it may quote the record.
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__
     if error is not None:
-        _log.warning("database: %s; tried again", reason_of(error.__cause__ or error))
+        _log.warning("database: %s; tried again", reason_of(error))

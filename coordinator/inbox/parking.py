@@ -91,8 +91,9 @@ Index(
     inbox_parked.c.topic,
     inbox_parked.c.partition,
     inbox_parked.c.offset,
+    # In a topic that was made anew another event has the place.
+    inbox_parked.c.event_id,
     unique=True,
-    # In a topic that was made anew another record has the place of a discarded one.
     postgresql_where=inbox_parked.c.discarded_at.is_(None),
 )
 
@@ -124,6 +125,7 @@ def park(session: Session, consumer: str, record: Record, reason: str) -> None:
             table.topic == record.topic,
             table.partition == record.partition,
             table.offset == record.offset,
+            table.event_id == record.event_id,
             table.discarded_at.is_(None),
         )
     )

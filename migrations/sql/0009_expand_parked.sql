@@ -35,6 +35,6 @@ create table inbox.parked (
     discarded_by   text,
     discarded_why  text
 );
--- Not of discarded ones: in a topic that was made anew another record has the place.
-create unique index parked_place on inbox.parked (consumer, topic, partition, "offset") where discarded_at is null;
+-- With the event: in a topic that was made anew another one has the place.
+create unique index parked_place on inbox.parked (consumer, topic, partition, "offset", event_id) where discarded_at is null;
 create index parked_hold_idx on inbox.parked (hold_id, id);

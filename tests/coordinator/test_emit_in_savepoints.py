@@ -5,11 +5,21 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from coordinator import Coordinator, OutboxEvent, Transaction
 from coordinator.outbox.table import outbox_event
 from tests.coordinator.orders import KEY
+
+
+class Base(DeclarativeBase):
+    """Of one table."""
+
+
+class Item(Base):
+    __tablename__ = "items"
+    sku: Mapped[str] = mapped_column(primary_key=True)
 
 
 def emit(tx: Transaction, type_: str) -> None:
@@ -57,3 +67,16 @@ def test_a_savepoint_of_the_caller_around_the_block_takes_all(orders: Engine) ->
         savepoint.rollback()
         session.commit()
     assert types(orders) == []
+
+
+def test_a_savepoint_that_a_failed_flush_rolled_back_takes_its_events_along(orders: Engine) -> None:
+    def insert_or_skip(tx: Transaction) -> None:
+        for sku in ("a", "b", "a"):
+            with suppress(IntegrityError), tx.session.begin_nested():
+                tx.session.add(Item(sku=sku))
+                emit(tx, f"added.{sku}")
+                tx.session.flush()
+
+    Base.metadata.create_all(orders)
+    Coordinator(orders).run(insert_or_skip, key=KEY)
+    assert types(orders) == ["added.a", "added.b"]

@@ -13,6 +13,7 @@ from contextlib import suppress
 import psycopg
 import pytest
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from coordinator import Coordinator, DomainResult, Outcome, Transaction, TransactionFailed
@@ -95,13 +96,20 @@ def test_an_interrupted_commit_is_undone_only_if_it_did_not_happen(
     assert charges.said == (["charged"] if committed else ["charged", "refunded"])
 
 
-@pytest.mark.parametrize("error", [TimeLimit, KeyboardInterrupt])
+def divide_by_zero(orders: Engine) -> None:
+    with orders.connect() as connection:
+        connection.execute(text("select 1 / 0"))
+
+
+@pytest.mark.parametrize("error", [TimeLimit, KeyboardInterrupt, DBAPIError])
 def test_what_is_raised_after_the_commit_undoes_nothing(
     orders: Engine, error: type[BaseException]
 ) -> None:
     charges = Charges()
 
     def fail(_: Session) -> None:
+        if error is DBAPIError:
+            divide_by_zero(orders)
         raise error
 
     event.listen(GuardedSession, "after_commit", fail, once=True)
