@@ -1,4 +1,4 @@
-"""The examples of the front page and of the library's book, as they stand there."""
+"""The examples of the front page and of the two books, as they stand there."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import Any
 import coordinator
 
 ROOT = Path(coordinator.__file__).parents[1]
-READMES = (ROOT / "README.md", ROOT / "coordinator" / "README.md")
+READMES = (
+    ROOT / "README.md",
+    ROOT / "coordinator" / "README.md",
+    ROOT / "relay" / "README.md",
+)
 
 
 def chapters() -> list[tuple[str, str]]:
-    """The headings of both READMEs, each with what stands below it."""
+    """The headings of all READMEs, each with what stands below it."""
     texts = (path.read_text(encoding="utf-8") for path in READMES)
     found = (part for text in texts for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:])
     return [(heading, below) for heading, _, below in (part.partition("\n") for part in found)]
