@@ -138,6 +138,7 @@ class _Judge:
         transactional: bool,
     ) -> None:
         self._parked = history.parked
+        self._released = history.released
         self._partitions = partitions
         self._max_duplicates = max_duplicates
         self._transactional = transactional
@@ -190,7 +191,7 @@ class _Judge:
             self._report("I5", "too_many_duplicates", record, fault, first)
         if (record.topic, record.partition) != (first.topic, first.partition):
             self._report("I5", "split", record, "was in another partition before", first)
-        if not same_record(record, first):
+        if not same_record(record, first, moved=record.event_id in self._released):
             fault = "has other bytes than on its first appearance"
             self._report("I5", "wrong_bytes", record, fault, first)
 

@@ -76,12 +76,15 @@ class Seen(NamedTuple):
 class History:
     """All that is judged.
 
-    `meant` is in commit order per key, `log` in offset order per partition; `parked` are ids.
+    `meant` is in commit order per key, `log` in offset order per partition; `parked` are ids of
+    events that are parked or were discarded, `released` of those that were parked once: such an
+    event has a new place from then on.
     """
 
     meant: Sequence[Meant]
     log: Iterable[Seen]
     parked: Set[str] = frozenset()
+    released: Set[str] = frozenset()
 
 
 def payload_hash(value: bytes | None) -> bytes | None:
@@ -180,16 +183,18 @@ def _header_difference(published: Mapping[str, str], written: Mapping[str, str])
     return ""
 
 
-def same_record(record: Seen, first: Seen) -> bool:
+def same_record(record: Seen, first: Seen, *, moved: bool = False) -> bool:
     """Whether a repeat has the bytes of its first appearance, place included.
 
-    After a failover the place belongs to a new epoch: then, and only then, it may differ.
+    The place may differ when it belongs to a new epoch, after a failover, or when the event was
+    parked and released (`moved`), and in no other case.
     """
     if (record.key, record.value_hash) != (first.key, first.value_hash):
         return False
     if record.headers == first.headers:
         return True
-    if record.headers.get("ce_outboxepoch") == first.headers.get("ce_outboxepoch"):
+    same_epoch = record.headers.get("ce_outboxepoch") == first.headers.get("ce_outboxepoch")
+    if same_epoch and not moved:
         return False
     return _without_place(record.headers) == _without_place(first.headers)
 

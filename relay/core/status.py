@@ -24,13 +24,18 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is waiting, who leads, and what is in the way."""
+    """What is waiting, who leads, and what is in the way.
+
+    `parked` events are set aside; `held` keys and topics wait, since one of them is or an operator
+    paused them.
+    """
 
     pending: int
     oldest_pending_seconds: float
     leader: str | None
     term: int
     parked: int
+    held: int
     window: int
     blocked: Blocked | None
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from relay.core.cursor import Cursor
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
+from tests.model.fake_parking import Desk
 
 __all__ = ["Event", "FakePostgres", "LeaseRow", "Session", "Transaction"]
 
@@ -70,9 +71,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """An entry of the log of windows."""
+    """An entry of the log of windows, and what its transaction made of the parked events."""
 
     entry: Cursor
+    desk: Desk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What an operator made of them."""
+
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class Leased:
     row: LeaseRow
 
 
-Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Leased
+Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Operated | Leased
 
 
 @dataclass
@@ -95,6 +104,7 @@ class _Memory:
     committed: list[Event] = field(default_factory=list)
     entries: list[Cursor] = field(default_factory=list)
     lease: LeaseRow = LeaseRow()
+    desk: Desk = field(default_factory=Desk)
 
     def take(self, record: Record) -> None:
         match record:
@@ -112,8 +122,11 @@ class _Memory:
                 self.prepared.add(xid)
             case Ended(xid, committed):
                 self._end(xid, committed)
-            case Appended(entry):
+            case Appended(entry, desk):
                 self.entries.append(entry)
+                self.desk = desk or self.desk
+            case Operated(desk):
+                self.desk = desk
             case Leased(row):
                 self.lease = row
 
@@ -156,6 +169,17 @@ class FakePostgres:
     def entries(self) -> list[Cursor]:
         """The log of windows, in the order of writing."""
         return self._memory.entries
+
+    @property
+    def desk(self) -> Desk:
+        """What is parked and held."""
+        return self._memory.desk
+
+    @property
+    def ever_parked(self) -> set[str]:
+        """The ids of all that was parked at some time."""
+        desks = [one.desk for one in self._log if isinstance(one, Appended) and one.desk]
+        return {one.event.event_id for desk in desks for one in desk.parked}
 
     @property
     def lease(self) -> LeaseRow:
@@ -214,8 +238,13 @@ class FakePostgres:
 
     # What sessions do
 
-    def store_entry(self, entry: Cursor, *, synchronous: bool = True) -> None:
-        self._store(Appended(entry), synchronous=synchronous)
+    def store_entry(
+        self, entry: Cursor, desk: Desk | None = None, *, synchronous: bool = True
+    ) -> None:
+        self._store(Appended(entry, desk), synchronous=synchronous)
+
+    def operate(self, desk: Desk) -> None:
+        self._store(Operated(desk), synchronous=True)
 
     def store_lease(self, **changes: object) -> None:
         self._store(Leased(replace(self.lease, **changes)), synchronous=True)  # type: ignore[arg-type]  # by name
