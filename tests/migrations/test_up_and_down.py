@@ -34,6 +34,7 @@ REVISIONS = [
     "0008_expand_take",
     "0009_expand_parked",
     "0010_expand_marks",
+    "0011_expand_parking",
 ]
 
 
