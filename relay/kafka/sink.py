@@ -17,7 +17,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
-from relay.kafka.error_codes import is_of_topic, refusal
+from relay.kafka.error_codes import is_of_topic, is_passing, refusal
+from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
 from relay.kafka.properties import SILENT
 
@@ -53,6 +54,7 @@ class KafkaSink:
         self._clock = clock
         self._on_trouble = on_trouble
         self._failures: list[Failure] = []
+        self._limits = Limits(self._properties)
         self._make_producer()
 
     def enter(self, epoch: str) -> None:
@@ -66,6 +68,8 @@ class KafkaSink:
                 self._forget_partitions()
             if refused := self._partitions.refused(rows):
                 return _outcome([refused])
+            if too_large := self._too_large(rows, number):
+                return too_large
             # Asking took up to two seconds, in which the lease may have ended.
             if not keep_going():
                 return Lost()
@@ -121,8 +125,19 @@ class KafkaSink:
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
+        self._limits.forget()
         self._partitions = Partitions(self._producer)
         self._partitions_of_s = self._clock()
+
+    def _too_large(self, rows: Rows, number: int) -> Refused | None:
+        """The first event that is known to be too large, while nothing is handed over."""
+        suspects = self._limits.suspects(rows)
+        if suspects:
+            headers_of = envelope(self._source, self._epoch, number)
+            for row in suspects:
+                if why := self._limits.why_too_large(row, headers_of(row)):
+                    return Refused(f"too large: {why}", position=position(row))
+        return None
 
     def _published(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         first = self._partitions.first_of_each(rows)
@@ -174,5 +189,6 @@ def _outcome(failures: list[Failure]) -> Input:
     """What the machine is told of failures: one refusal among them explains the others."""
     for error, topic in failures:
         if reason := refusal(error):
-            return Refused(reason, topic if is_of_topic(error) else None)
+            of_topic = topic if is_of_topic(error) else None
+            return Refused(reason, of_topic, passing=is_passing(error))
     return Doubtful(failures[0][0].str())
