@@ -6,7 +6,9 @@ time. A value is never quoted: it may hold a secret.
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import Callable, Mapping
 
 from psycopg import ProgrammingError
@@ -23,6 +25,7 @@ __all__ = [
     "kafka_properties",
     "load",
     "load_database",
+    "operator",
 ]
 
 KAFKA_PREFIX = "RELAY_KAFKA_"
@@ -159,6 +162,11 @@ def _faults(problem: ValidationError) -> list[str]:
 
 def _message(faults: list[str]) -> str:
     return "bad configuration:\n" + "\n".join(f"  {fault}" for fault in faults)
+
+
+def operator() -> str:
+    """Who runs this command, for the record of what was done: the user, at which machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def given_services() -> tuple[str | None, str | None]:
