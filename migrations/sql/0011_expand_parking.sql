@@ -53,3 +53,23 @@ create table outbox.parked_action (
     events uuid[]      not null
 );
 comment on column outbox.parked_action.events is 'The events discarded, or the head of what was released.';
+-- Who asks whether an event was discarded knows its id.
+create index parked_action_discarded_idx on outbox.parked_action using gin (events) where action = 'discard';
+
+-- is_published: as before, and an event that was discarded is not published, though it is parked no longer.
+create or replace function outbox.is_published(txid bigint, event_ids uuid[])
+returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select cardinality(is_published.event_ids) = 0 or (
+        exists (
+            select from (select number, closed from outbox.window order by number desc, step desc limit 1) newest
+            join outbox.window published
+                on published.number = newest.number - case when newest.closed then 0 else 1 end and published.step = 0
+            where pg_visible_in_snapshot(is_published.txid::text::xid8, published.snapshot))
+        and not exists (
+            select from outbox.epoch
+            where system_identifier <> (select control.system_identifier from pg_control_system() control))
+        and not exists (select from outbox.parked where id = any (is_published.event_ids))
+        and not exists (
+            select from outbox.parked_action where action = 'discard' and events && is_published.event_ids));
+end;

@@ -1,3 +1,17 @@
+create or replace function outbox.is_published(txid bigint, event_ids uuid[])
+returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp
+begin atomic
+    select cardinality(is_published.event_ids) = 0 or (
+        exists (
+            select from (select number, closed from outbox.window order by number desc, step desc limit 1) newest
+            join outbox.window published
+                on published.number = newest.number - case when newest.closed then 0 else 1 end and published.step = 0
+            where pg_visible_in_snapshot(is_published.txid::text::xid8, published.snapshot))
+        and not exists (
+            select from outbox.epoch
+            where system_identifier <> (select control.system_identifier from pg_control_system() control))
+        and not exists (select from outbox.parked where id = any (is_published.event_ids)));
+end;
 drop table outbox.parked_action;
 drop table outbox.hold;
 drop index outbox.parked_id_idx;

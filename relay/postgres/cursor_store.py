@@ -26,6 +26,7 @@ __all__ = ["PostgresCursorStore", "read_cursor"]
 
 _CURSOR = sql.load("cursor")
 _WINDOW = sql.load("window")
+_PARKING = sql.load("parking")
 
 
 def read_cursor(connection: Connection) -> Cursor:
@@ -66,8 +67,11 @@ class PostgresCursorStore:
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         """See CursorStore.open_next."""
         with translated_errors(), pinned_transaction(self._connection):
-            row = self._connection.execute(_WINDOW["window_snapshot"]).fetchone()
-            if row and row[1]:
+            taken = self._connection.execute(_WINDOW["window_snapshot"])
+            # Asked before the first answer is read, so that both are one round trip.
+            wanted = self._connection.execute(_PARKING["parking_wanted"])
+            row, wish = taken.fetchone(), wanted.fetchone()
+            if wish and wish[0]:
                 return self._open_release(cursor)
             until = Snapshot.parse(str(row and row[0]))
             pages = plan(self._connection, Window(cursor.until, until), after=0)

@@ -38,6 +38,11 @@ delete from outbox.parked where release_window is not null and position <= %(pos
 -- Guarantee: read in the transaction that reads the cursor, or that stores a window for a change.
 select distinct topic, key from outbox.hold;
 
+-- parking_wanted: whether operators want something of what is parked; asked at each look.
+-- Index: hold_news_idx, parked_released_idx, which are empty but for moments.    Lock: none.
+select exists (select from outbox.hold where not taken or released_at is not null)
+    or exists (select from outbox.parked where released_at is not null);
+
 -- parking_news: what operators have begun and ended since the leader last knew.
 -- Index: hold_news_idx.    Lock: those rows', so that an operator's second thought waits.
 -- Trap: what follows must go by these ids. A hold released between two statements would be ended

@@ -1,10 +1,7 @@
--- window_snapshot: S, what is visible at this moment, as text; and whether operators want something
--- of what is parked.
--- Index: hold_news_idx, parked_released_idx, which are empty but for moments.    Lock: none.
+-- window_snapshot: S, what is visible at this moment, as text.
+-- Index: none.    Lock: none.
 -- Guarantee: taken before this transaction has an id of its own, so S never lists the relay itself.
-select pg_current_snapshot()::text,
-       exists (select from outbox.hold where not taken or released_at is not null)
-       or exists (select from outbox.parked where released_at is not null);
+select pg_current_snapshot()::text;
 
 -- window_plan: where the events of a window lie: for each block of 2^chunk_bits positions the
 -- first, the last, how many, and the size of the largest.

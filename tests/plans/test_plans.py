@@ -181,7 +181,7 @@ def test_an_event_to_be_parked_is_looked_for_in_its_own_leaf_alone(ring: Ring) -
 
 
 def test_a_look_learns_of_operators_from_indexes_that_are_empty(ring: Ring) -> None:
-    found = explain(ring.connection, sql.load("window")["window_snapshot"], {})
+    found = explain(ring.connection, sql.load("parking")["parking_wanted"], {})
     assert found.scans() == {
         ("Index Only Scan", "hold", "hold_news_idx"),
         ("Index Only Scan", "parked", "parked_released_idx"),
