@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from relay.errors import BadConfiguration
 
 __all__ = [
+    "BROKERS_DEFAULT",
     "DatabaseSettings",
     "RelaySettings",
     "given_services",
@@ -32,6 +34,9 @@ KAFKA_PREFIX = "RELAY_KAFKA_"
 BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
 SOURCE_CHARACTERS_MAX = 255
+BROKERS_DEFAULT = "-1:-1"
+"""Topics are created as the broker's own settings say."""
+_SHAPE = re.compile(r"[1-9][0-9]{0,5}:[1-9][0-9]{0,2}")
 
 
 class DatabaseSettings(BaseSettings):
@@ -67,7 +72,25 @@ class RelaySettings(DatabaseSettings):
 
     kafka_bootstrap_servers: str
     source: str
+    create_topics: str | None = None
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
+
+    @field_validator("create_topics")
+    @classmethod
+    def _is_a_shape(cls, value: str | None) -> str | None:
+        if value not in (None, BROKERS_DEFAULT) and not _SHAPE.fullmatch(str(value)):
+            raise ValueError(
+                f"is neither PARTITIONS:REPLICATION, such as 12:3, nor {BROKERS_DEFAULT}"
+            )
+        return value
+
+    @property
+    def topic_shape(self) -> tuple[int, int] | None:
+        """Partitions and replicas of topics to be created, -1 for the broker's; None: none are."""
+        if self.create_topics is None:
+            return None
+        partitions, replication = self.create_topics.split(":")
+        return int(partitions), int(replication)
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod

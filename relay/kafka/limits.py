@@ -15,6 +15,7 @@ the size on the wire is not known, the broker judges.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import wait
 from contextlib import suppress
 from typing import Any
 
@@ -70,32 +71,37 @@ class Limits:
         size, topic = record_bytes_min(row, headers), row[2]
         if self._compresses or not self._exceeds(topic, size):
             return None
-        del self._known[topic]
+        self._ask({topic})
         if not self._exceeds(topic, size):
             return None
         return f"{size} bytes, and the topic's {_LIMIT} is {self._known[topic]}"
+
+    def learn(self, topics: set[str]) -> None:
+        """Ask for the limits that are not known yet, in one request for all."""
+        if not self._compresses and (unknown := topics - self._known.keys()):
+            self._ask(unknown)
 
     def forget(self) -> None:
         """Ask the topics anew."""
         self._known.clear()
 
     def _exceeds(self, topic: str, size: int) -> bool:
-        if topic not in self._known:
-            self._known[topic] = self._ask(topic)
-        limit = self._known[topic]
+        limit = self._known.get(topic)
         return limit is not None and size > limit
 
-    def _ask(self, topic: str) -> int | None:
-        """The topic's limit; None where the broker does not tell, or not in time."""
+    def _ask(self, topics: set[str]) -> None:
+        """Note the limit of each; None where the broker does not tell, or not in time."""
         if self._admin is None:
             configuration: dict[str, Any] = {**self._properties, "logger": SILENT}
             self._admin = AdminClient(configuration)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        with suppress(KafkaException, TimeoutError, KeyError, ValueError):
-            asked = self._admin.describe_configs([resource], request_timeout=DESCRIBE_TIMEOUT_S)
-            found = asked[resource].result(DESCRIBE_TIMEOUT_S)
-            return int(found[_LIMIT].value)
-        return None
+        self._known.update(dict.fromkeys(topics))
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+        answers = self._admin.describe_configs(resources, request_timeout=DESCRIBE_TIMEOUT_S)
+        in_time, _ = wait(answers.values(), DESCRIBE_TIMEOUT_S)
+        for resource, answer in answers.items():
+            if answer in in_time:
+                with suppress(KafkaException, KeyError, ValueError):
+                    self._known[resource.name] = int(answer.result()[_LIMIT].value)
 
 
 def record_bytes_min(row: Row, headers: Headers) -> int:
