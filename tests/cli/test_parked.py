@@ -137,6 +137,17 @@ def test_an_event_that_is_not_parked_cannot_be_shown(database_url: str) -> None:
     assert (outcome.exit_code, outcome.err) == (1, f"Error: event {free} is not parked\n")
 
 
+def test_the_schema_is_not_removed_while_events_are_parked(
+    database_url: str, leader: PostgresCursorStore
+) -> None:
+    emit(database_url, "t")
+    park_all(database_url, leader)
+    outcome = relay("migrate", "--down", "base", database_url=database_url)
+
+    assert outcome.exit_code == 1
+    assert "1 committed events are not published yet" in outcome.err
+
+
 # retry
 
 

@@ -7,9 +7,19 @@ from structlog.testing import capture_logs
 
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.cursor import Cursor
 from relay.core.machine import Relay
+from relay.core.parking import Parked
+from relay.core.snapshot import Snapshot
 from relay.daemon import narrator
 from relay.daemon.narrator import CHECK_URL, WAITS, Narrator
+
+NOTHING = Snapshot(1, 1, frozenset())
+CURSOR = Cursor(1, 1, NOTHING, NOTHING)
+
+
+def row_of(position: int) -> told.Row:
+    return (position, f"id-{position}", "t", "k", "type", "text/plain", b"x", "time", None)
 
 
 @pytest.fixture
@@ -59,3 +69,22 @@ def test_a_fault_of_the_configuration_is_not_called_an_outage(reason: str, advic
     with capture_logs() as lines:
         Narrator().unreachable(reason, 1.0)
     assert lines[0]["advice"] == advice
+
+
+def test_an_event_that_is_parked_is_named_with_its_reason_and_those_behind_it_are_not() -> None:
+    head, behind = (row_of(position) for position in (1, 2))
+    saved = do.Save(CURSOR, parked=(Parked(head, "too large", ("t", "k")), Parked(behind)))
+    with capture_logs() as lines:
+        Narrator().step(Relay(), saved, told.Saved(CURSOR))
+
+    assert [(one["event"], one["event_id"], one["reason"]) for one in lines] == [
+        ("event_parked", "id-1", "too large")
+    ]
+
+
+def test_an_event_whose_size_was_known_is_not_called_a_refused_batch() -> None:
+    refused = told.Refused("too large", position=1)
+    with capture_logs() as lines:
+        Narrator().step(Relay(), do.Send([row_of(1), row_of(2)], 1), refused)
+
+    assert lines == []
