@@ -85,7 +85,8 @@ def test_an_event_without_a_key_is_parked_alone() -> None:
 
 
 def test_a_topic_that_is_refused_is_held_whole() -> None:
-    rows = [of_key(1, "a", "forbidden"), of_key(2, "b"), of_key(3, None, "forbidden")]
+    rows = [of_key(1, "a", "forbidden"), of_key(2, "b")]
+    rows += [of_key(3, None, "forbidden"), of_key(4, "c", "forbidden")]
     relay, stored = walk(*sending(*rows), told.Refused("not authorised", "forbidden"))
     _, sent = step(relay, told.Saved(OPENED.advanced(1)), NOW)
 
