@@ -61,8 +61,8 @@ class Guard:
             ResourceType.TOPIC,
             topic,
             ResourcePatternType.LITERAL,
-            None,  # type: ignore[arg-type]  # any
-            None,  # type: ignore[arg-type]  # any
+            None,  # type: ignore[arg-type]  # None stands for any
+            None,  # type: ignore[arg-type]  # None stands for any
             AclOperation.ANY,
             AclPermissionType.ANY,
         )
