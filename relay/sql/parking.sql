@@ -39,9 +39,15 @@ delete from outbox.parked where release_window is not null and position <= %(pos
 select distinct topic, key from outbox.hold;
 
 -- parking_wanted: whether operators want something of what is parked; asked at each look.
--- Index: hold_news_idx, parked_released_idx, which are empty but for moments.    Lock: none.
+-- Index: hold_news_idx, parked_released_idx, which are empty but for moments; hold_key_idx.    Lock:
+-- none.
+-- Trap: a wish that a paused topic keeps waiting is none yet; counted, it would open an empty window
+-- at each look, for as long as the pause lasts.
+-- Trap: without `offset 0` all that is parked may be joined to the holds first.
 select exists (select from outbox.hold where not taken or released_at is not null)
-    or exists (select from outbox.parked where released_at is not null);
+    or exists (select from (select topic from outbox.parked where released_at is not null offset 0) p
+               where not exists (select from outbox.hold h
+                                 where h.topic = p.topic and hashtextextended(h.key, 0) is null and h.key is null));
 
 -- parking_news: what operators have begun and ended since the leader last knew.
 -- Index: hold_news_idx.    Lock: those rows', so that an operator's second thought waits.

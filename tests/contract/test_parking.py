@@ -159,6 +159,21 @@ def test_a_resumed_key_waits_on_while_its_topic_is_paused(world: World) -> None:
     assert release.pages == ()
 
 
+def test_a_wish_for_an_event_without_a_key_waits_while_its_topic_is_paused(world: World) -> None:
+    store = leading(world)
+    write(world, 1, key=None)
+    window = opened(store)
+    (row,) = read(world, window)
+    parked = (Parked(row, "too large"),)
+    store.save(window.cursor.advanced(row[0]), unblocks=False, parked=parked)
+    world.retry_all()
+    world.pause(row[2], None)
+    told = opened(store)
+
+    assert told.pages == ()
+    assert isinstance(store.open_next(told.cursor), NothingAhead)
+
+
 def test_a_former_leader_releases_nothing(world: World) -> None:
     former = leading(world, "a")
     write(world, 1)

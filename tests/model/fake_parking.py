@@ -53,7 +53,8 @@ class Desk:
     def news(self) -> bool:
         """Whether operators want something."""
         wanted = any(row.released or not row.taken for row in self.holds)
-        return wanted or any(one.released for one in self.parked)
+        paused = [row.hold for row in self.holds if row.hold[1] is None]
+        return wanted or (not paused and any(one.released for one in self.parked))
 
     @property
     def releasing(self) -> list[Event]:
