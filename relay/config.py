@@ -6,8 +6,10 @@ time. A value is never quoted: it may hold a secret.
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 
 from psycopg import ProgrammingError
@@ -18,12 +20,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from relay.errors import BadConfiguration
 
 __all__ = [
+    "BROKERS_DEFAULT",
     "DatabaseSettings",
     "RelaySettings",
     "given_services",
     "kafka_properties",
     "load",
     "load_database",
+    "operator",
 ]
 
 KAFKA_PREFIX = "RELAY_KAFKA_"
@@ -33,6 +37,9 @@ SOURCE_CHARACTERS_MAX = 255
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 RETENTION_MAX_S = 366 * 86_400
+BROKERS_DEFAULT = "-1:-1"
+"""Topics are created as the broker's own settings say."""
+_SHAPE = re.compile(r"[1-9][0-9]{0,5}:[1-9][0-9]{0,2}")
 
 
 class DatabaseSettings(BaseSettings):
@@ -68,6 +75,7 @@ class RelaySettings(DatabaseSettings):
 
     kafka_bootstrap_servers: str
     source: str
+    create_topics: str | None = None
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
     retention: float = 86_400.0
     """Seconds for which published events are kept, while the ring has room."""
@@ -88,6 +96,23 @@ class RelaySettings(DatabaseSettings):
         if size == 0 or (size is None and value is not None):
             raise ValueError("is not a size, such as 500MB, 20GB or 1TB")
         return size
+
+    @field_validator("create_topics")
+    @classmethod
+    def _is_a_shape(cls, value: str | None) -> str | None:
+        if value not in (None, BROKERS_DEFAULT) and not _SHAPE.fullmatch(str(value)):
+            raise ValueError(
+                f"is neither PARTITIONS:REPLICATION, such as 12:3, nor {BROKERS_DEFAULT}"
+            )
+        return value
+
+    @property
+    def topic_shape(self) -> tuple[int, int] | None:
+        """Partitions and replicas of topics to be created, -1 for the broker's; None: none are."""
+        if self.create_topics is None:
+            return None
+        partitions, replication = self.create_topics.split(":")
+        return int(partitions), int(replication)
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod
@@ -188,6 +213,11 @@ def _faults(problem: ValidationError) -> list[str]:
 
 def _message(faults: list[str]) -> str:
     return "bad configuration:\n" + "\n".join(f"  {fault}" for fault in faults)
+
+
+def operator() -> str:
+    """Who runs this command, for the record of what was done: the user, at which machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def given_services() -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from typing import Protocol
 from relay.core.blockers import Blockers
 from relay.core.cursor import Cursor
 from relay.core.inputs import Input, Loaded, NothingAhead, Opened, Rows, Saved
+from relay.core.parking import Parked
 from relay.core.retention import Emptied, Milestone, Survey
 from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
@@ -25,18 +26,25 @@ class CursorStore(Protocol):
     """
 
     def load(self) -> Loaded:
-        """The newest entry, and the pages that its window has left if it is open."""
+        """The newest entry, the pages that its window has left if it is open, and all that is
+        held."""
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         """Take S; if it shows what `cursor` had not seen, store the window, synchronously.
+
+        What operators want of parked events comes first: a window with S = C, stored in the
+        transaction that fixes which parked events it carries and what is held from here on.
 
         S is taken and stored on one server connection in one transaction: a crash of the database
         between the two ends both. On return every event of the window is durable. Raises Fenced
         when another relay's term has begun.
         """
 
-    def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
+    def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         """Store `cursor` as the next entry, synchronously.
+
+        In the same transaction `parked` are copied, or put back where the window releases, their
+        holds are begun, and what a window that releases has passed otherwise is parked no longer.
 
         Raises Fenced when another relay's term has begun.
         """
@@ -50,6 +58,8 @@ class PageSource(Protocol):
 
     def read(self, window: Window, page: Page) -> Rows:
         """The events of `window` within `page`, by position; the same ones at every call.
+
+        Of a window that releases, those that no entry has passed yet.
 
         Raises Unreachable.
         """

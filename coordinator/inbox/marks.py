@@ -172,7 +172,8 @@ def _asked(records: Sequence[Record]) -> Iterator[tuple[_Partition, Event]]:
             partition = _Partition(topic, number, _checked(headers, "ce_source"))
             known = recurring[kind] = partition, _checked(headers, "ce_outboxepoch")
         place, time, event_id = _own(headers)
-        yield known[0], Event(known[1], place, time, event_id)
+        released = "ce_outboxreleased" in headers
+        yield known[0], Event(known[1], place, time, event_id, released)
 
 
 def _own(headers: dict[str, bytes | None]) -> list[str]:

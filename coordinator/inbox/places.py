@@ -11,19 +11,22 @@ prefix on top of a prefix is one again, whoever sends it: the next leader, a pro
 thrown away, a paused leader that wakes up an hour later. So nothing that arrives for the first time
 lies below what was there. (The model checks this with all of these at once.)
 
-Three things are outside of that argument, and need more than the mark:
+Four things are outside of that argument, and need more than the mark:
 
 - A topic gets more partitions while events are in flight. A key moves, and its event comes to a
   partition that has passed its place: dropped by a bare mark, it would be lost.
 - After the promotion of a standby the epoch is another, and what was in flight comes again under
   it. Windows that the standby had not got are made anew, so a place says nothing across epochs.
+- An event that was parked gets a new place when it is released. A paused leader that had it in
+  flight may wake up and publish it at the old one, before or after that.
 - The database is put back to an earlier state without a new timeline (a disk's snapshot). Window
   numbers come again, in the same epoch, for other events.
 
 So the ids of the last events (RECENT, or more) are kept beside the mark, in notes. An event above
 the `floor` of these, whatever the mark says, is a repeat exactly if its id is among them; so is one
-that comes again under another epoch. Only what lies below is judged by its place alone, and there
-the third case is seen: a repeat is no younger than the youngest event that was taken.
+that comes again under another epoch, or is released. Only what lies below is judged by its place
+alone, and there the last case is seen: a repeat is no younger than the youngest event that was
+taken.
 """
 
 from __future__ import annotations
@@ -41,12 +44,16 @@ BEFORE_ALL = ""
 
 
 class Event(NamedTuple):
-    """What is asked of a record. `place` and `time` have a fixed width: as text they compare."""
+    """What is asked of a record. `place` and `time` have a fixed width: as text they compare.
+
+    `released`: it was parked, and has another place than before.
+    """
 
     epoch: str
     place: str
     time: str
     event_id: str
+    released: bool = False
 
 
 class Reached(NamedTuple):
@@ -113,7 +120,7 @@ class Taking:
         """
         reached = self._epochs.get(event.epoch)
         ahead = reached is None or event.place > reached.place
-        if ahead and self._crossed <= {event.epoch}:
+        if ahead and not event.released and self._crossed <= {event.epoch}:
             self._note(event, reached)
             return True
         if event.event_id in self._known_ids():
@@ -139,7 +146,7 @@ class Taking:
         note.event_ids.append(event.event_id)
         if self._recent is not None:
             self._recent.add(event.event_id)
-        _, place, time, _ = event
+        _, place, time, *_ = event
         if reached is not None:
             place = max(reached.place, place)
             time = max(reached.newest_time, time)

@@ -2,14 +2,14 @@
 -- schema is at the newest revision; run it again after each upgrade. It can be repeated: what these roles may do with our
 -- objects is what stands here, and what was granted by hand is taken back. Your own objects are not touched.
 --
--- A role belongs to the whole cluster, its grants to this database: several databases share the five roles.
+-- A role belongs to the whole cluster, its grants to this database: several databases share the six roles.
 do $$
 declare
     missing text;
 begin
     for missing in
         select name
-        from unnest(array['outbox_writer', 'outbox_relay', 'outbox_monitor', 'outbox_coordinator', 'outbox_consumer']) name
+        from unnest(array['outbox_writer', 'outbox_relay', 'outbox_monitor', 'outbox_coordinator', 'outbox_consumer', 'outbox_operator']) name
         where name not in (select rolname from pg_roles)
     loop
         begin
@@ -21,7 +21,7 @@ begin
                 raise insufficient_privilege using message = format(
                     'the role %I is missing, and %I may not create roles: have an administrator run '
                     '"create role outbox_writer; create role outbox_relay; create role outbox_monitor; '
-                    'create role outbox_coordinator; create role outbox_consumer", and repeat this',
+                    'create role outbox_coordinator; create role outbox_consumer; create role outbox_operator", and repeat this',
                     missing, current_user);
         end;
     end loop;
@@ -29,18 +29,18 @@ end;
 $$;
 
 revoke all on schema outbox, inbox
-    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
 revoke all on all tables in schema outbox, inbox
-    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
 revoke all on all sequences in schema outbox, inbox
-    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
 revoke all on all functions in schema outbox, inbox
-    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
 revoke all on public.outbox_alembic_version, public.traces, public.incidents, public.policy_evaluations,
     public.domain_acks, public.run_claims, public.run_completions,
     public.transaction_claims, public.transaction_records, public.transaction_acks,
     public.transaction_intents, public.transaction_settlements
-    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer;
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
 
 -- outbox_writer writes events and can read none. The functions serve clients in SQL, the columns the Python library:
 -- without position and txid, by which a writer could hide an event from the relay.
@@ -63,11 +63,15 @@ grant select (txid), truncate on outbox.event_0, outbox.event_1, outbox.event_2,
 grant select (number, step, stored_at), truncate on outbox.window_0, outbox.window_1, outbox.window_2, outbox.window_3
     to outbox_relay;
 grant select, insert, delete on outbox.milestone to outbox_relay;
+-- What it parks are copies, which a release deletes.
+grant insert, update, delete on outbox.parked to outbox_relay;
+grant select, insert, update, delete on outbox.hold to outbox_relay;
 
 -- outbox_monitor asks `relay status`: it sees no key and no payload.
 grant usage on schema outbox to outbox_monitor;
 grant select (txid, position, created_at) on outbox.event to outbox_monitor;
 grant select (position) on outbox.parked to outbox_monitor;
+grant select (id) on outbox.hold to outbox_monitor;
 grant select on outbox.window, outbox.lease to outbox_monitor;
 grant select on public.outbox_alembic_version to outbox_monitor;
 
@@ -94,3 +98,12 @@ grant execute on function inbox.take(text, uuid[]), inbox.expire() to outbox_con
 grant select, insert, update, delete on inbox.hold, inbox.parked to outbox_consumer;
 grant select, insert, update on inbox.mark to outbox_consumer;
 grant select, insert, delete on inbox.recent to outbox_consumer;
+
+-- outbox_operator decides about parked events and pauses keys: wishes, which the relay carries out. It sees what is parked,
+-- payloads too, and cannot take back what was noted of it.
+grant usage on schema outbox to outbox_operator;
+grant select on outbox.parked, outbox.hold to outbox_operator;
+grant update (released_at), delete on outbox.parked to outbox_operator;
+grant insert (topic, key, reason, paused_by), update (released_at) on outbox.hold to outbox_operator;
+grant insert on outbox.parked_action to outbox_operator;
+grant select on public.outbox_alembic_version to outbox_operator;

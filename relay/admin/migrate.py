@@ -88,13 +88,14 @@ def downgrade(url: str, revision: str, *, discard_pending: bool = False) -> None
 def _refuse_to_discard(url: str) -> None:
     with closing(connect_relay(url, "migrate")) as connection:
         try:
-            pending = read_status(connection).pending
+            found = read_status(connection)
         except SchemaMismatch:
             return
-    if pending:
+    if pending := found.pending + found.parked:
         raise EventsPending(
             f"{pending} committed events are not published yet, and would be lost: "
-            "`relay run --until-drained` publishes them, --discard-pending throws them away"
+            "`relay run --until-drained` publishes them, but for those of `relay parked list`; "
+            "--discard-pending throws them away"
         )
 
 

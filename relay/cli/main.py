@@ -26,7 +26,17 @@ from relay.errors import RelayError
 
 __all__ = ["main"]
 
-_COMMANDS = ("run", "status", "migrate", "recover", "demo", "bench")
+_COMMANDS = (
+    "run",
+    "status",
+    "parked",
+    "pause",
+    "resume",
+    "migrate",
+    "recover",
+    "demo",
+    "bench",
+)
 
 
 class _Relay(click.Group):

@@ -11,6 +11,7 @@ from relay.daemon.housekeeping import Keeping
 from relay.daemon.service import Service
 from relay.daemon.shutdown import stop_on_signals
 from relay.kafka.properties import faults, producer_properties
+from relay.kafka.topics import TopicMaker
 from relay.observe import logs
 
 __all__ = ["run"]
@@ -20,17 +21,36 @@ __all__ = ["run"]
 @click.option("--until-drained", is_flag=True, help="End with 0 as soon as nothing is pending.")
 @click.option("--source", help="ce_source of every event. [env: RELAY_SOURCE]")
 @click.option("--bootstrap-servers", help="Kafka brokers. [env: RELAY_KAFKA_BOOTSTRAP_SERVERS]")
-def run(until_drained: bool, source: str | None, bootstrap_servers: str | None) -> None:
+@click.option(
+    "--create-topics",
+    is_flag=False,
+    flag_value=config.BROKERS_DEFAULT,
+    metavar="[PARTITIONS:REPLICATION]",
+    help="Create missing topics, by default as the broker does. [env: RELAY_CREATE_TOPICS]",
+)
+def run(
+    until_drained: bool,
+    source: str | None,
+    bootstrap_servers: str | None,
+    create_topics: str | None,
+) -> None:
     """Publish committed events until SIGTERM. One relay leads, any number stand by.
 
     RELAY_DATABASE_URL names the database; it is not an option, since it may hold a password.
     """
-    settings = config.load({"source": source, "kafka_bootstrap_servers": bootstrap_servers}, faults)
+    options = {
+        "source": source,
+        "kafka_bootstrap_servers": bootstrap_servers,
+        "create_topics": create_topics,
+    }
+    settings = config.load(options, faults)
     if settings.failpoint:
         failpoints.arm_kill(settings.failpoint)
     memory.prepare()
     logs.configure()
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     keeping = Keeping(settings.retention, settings.retention_bytes)
-    service = Service(settings.url, properties, settings.source, keeping, stop_on_signals())
+    shape = settings.topic_shape
+    topics = None if shape is None else TopicMaker(properties, *shape)
+    service = Service(settings.url, properties, settings.source, keeping, stop_on_signals(), topics)
     service.run(until_drained)

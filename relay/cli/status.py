@@ -34,9 +34,11 @@ def _for_people(found: Status) -> str:
         f"leader    {found.leader or 'none'}",
         f"term      {found.term}",
         f"window    {found.window}",
-        f"parked    {found.parked}",
+        f"parked    {found.parked:,} in {found.held:,} held keys and topics",
         f"kept      {_kept(found.retained)}",
     ]
+    if found.parked:
+        lines.append("          `relay parked list` tells why they wait")
     if found.blocked is not None:
         lines += [
             f"BLOCKED   by event {found.blocked.event_id} for {found.blocked.since_seconds:,.0f} s",

@@ -39,6 +39,11 @@ class Cursor:
         """The window that this entry is about."""
         return Window(self.since, self.until)
 
+    @property
+    def releases(self) -> bool:
+        """Whether its window holds parked events that are released, and nothing fresh."""
+        return self.number > 0 and self.window.releases
+
     def opened(self, until: Snapshot) -> Cursor:
         """The entry that opens the next window, and thereby says that this one is published."""
         return Cursor(self.number + 1, 0, self.until, until)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relay.core.cursor import Cursor
 from relay.core.inputs import Rows
+from relay.core.parking import Parked
 from relay.core.window import Page, Window
 
 __all__ = [
@@ -41,6 +42,8 @@ class Load(Effect):
 class OpenNext(Effect):
     """See what `cursor` does not see; if that is anything, store the window that holds it.
 
+    What operators want of the parked events comes first, in a window of its own.
+
     Answer: Opened, NothingAhead.
     """
 
@@ -72,10 +75,15 @@ class Send(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Save(Effect):
-    """Store `cursor` as the next entry; `unblocks`: no event is refused any more. Answer: Saved."""
+    """Store `cursor` as the next entry; `unblocks`: no event is waited at any more. Answer: Saved.
+
+    With it, in the same transaction, copies of the events that it passes without an
+    acknowledgement, `parked`; of a window that releases, what it passes is parked no longer.
+    """
 
     cursor: Cursor
     unblocks: bool = False
+    parked: tuple[Parked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 # These hold an event's place, which is the same on every attempt inside one epoch only.
-_PLACE_HEADERS = frozenset({"ce_sequence", "ce_outboxepoch"})
+_PLACE_HEADERS = frozenset({"ce_sequence", "ce_outboxepoch", "ce_outboxreleased"})
 
 # What the relay adds to each record; any other header must be the writer's.
 _RELAY_HEADERS = frozenset(
@@ -76,7 +76,8 @@ class Seen(NamedTuple):
 class History:
     """All that is judged.
 
-    `meant` is in commit order per key, `log` in offset order per partition; `parked` are ids.
+    `meant` is in commit order per key, `log` in offset order per partition; `parked` are ids of
+    events that are parked or were discarded.
     """
 
     meant: Sequence[Meant]
@@ -183,13 +184,16 @@ def _header_difference(published: Mapping[str, str], written: Mapping[str, str])
 def same_record(record: Seen, first: Seen) -> bool:
     """Whether a repeat has the bytes of its first appearance, place included.
 
-    After a failover the place belongs to a new epoch: then, and only then, it may differ.
+    The place may differ when it belongs to a new epoch, after a failover, or when the event was
+    parked and released in between, as one of both says then; and in no other case.
     """
     if (record.key, record.value_hash) != (first.key, first.value_hash):
         return False
     if record.headers == first.headers:
         return True
-    if record.headers.get("ce_outboxepoch") == first.headers.get("ce_outboxepoch"):
+    same_epoch = record.headers.get("ce_outboxepoch") == first.headers.get("ce_outboxepoch")
+    is_released = "ce_outboxreleased" in {*record.headers, *first.headers}
+    if same_epoch and not is_released:
         return False
     return _without_place(record.headers) == _without_place(first.headers)
 

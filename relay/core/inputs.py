@@ -12,6 +12,8 @@ __all__ = [
     "Acked",
     "Doubtful",
     "Elected",
+    "Hold",
+    "Holds",
     "Input",
     "Loaded",
     "Lost",
@@ -37,6 +39,11 @@ A plain tuple, as the driver makes it: at 300,000 events/s a class of our own wo
 reading the row."""
 
 Rows = Sequence[Row]
+
+Hold = tuple[str, str | None]
+"""A topic and a key whose events wait; without a key, all of the topic."""
+
+Holds = frozenset[Hold]
 
 
 def position(row: Row) -> int:
@@ -71,18 +78,26 @@ class Lost(Input):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Input):
-    """The newest entry of the log, and what is left to read of its window if that was left open."""
+    """The newest entry of the log, and what is left to read of its window if that was left open.
+
+    `held` is all that waits (parking.py).
+    """
 
     cursor: Cursor
     pages: tuple[Page, ...]
+    held: Holds = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened(Input):
-    """The next window is stored, synchronously: what it holds is durable and may be sent."""
+    """The next window is stored, synchronously: what it holds is durable and may be sent.
+
+    `held` is all that waits from here on; None when that has not changed.
+    """
 
     cursor: Cursor
     pages: tuple[Page, ...]
+    held: Holds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +131,15 @@ class Doubtful(Input):
 class Refused(Input):
     """The broker will never take one of the events as things stand.
 
-    `topic` is refused whole; without it, it is not known which of the events is to blame.
+    `topic` is refused whole, or the event at `position` alone, of which nothing was handed over;
+    without either, it is not known which of the events is to blame. `passing`: it is waited for,
+    as what is missing is expected to come (the topic, say).
     """
 
     reason: str
     topic: str | None = None
+    position: int | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

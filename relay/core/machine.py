@@ -8,10 +8,11 @@ event.
     LOADING    Loaded        READING a window that was left open, else LOOKING
     LOOKING    Opened        READING
     LOOKING    NothingAhead  CLOSING, or RESTING if the window is closed already
-    READING    PageRead      SENDING, or on to the next page when there was nothing on this one
+    READING    PageRead      SENDING; SAVING if all of it is held; or READING the next page
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
-    SENDING    Refused       SENDING what is not to blame; when nothing is left of it, REPORTING
+    SENDING    Refused       SENDING what is not to blame; when nothing is left of it, SAVING with
+                             the refused event set aside, or REPORTING if it is to be waited for
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
     RETRYING   Rested        SENDING the same events again
@@ -24,80 +25,30 @@ Once asked to stop, the relay starts nothing new, stores what was acknowledged, 
 What is authoritative: the log of windows in the database, nothing here. Invariants:
   - An event is sent only from a window that is stored (Opened comes after the commit), so it has
     the same place on every attempt, and no crash of the database can take it back.
-  - The cursor advances only past events that were acknowledged: SAVING, CLOSING and LOOKING are
-    entered only when nothing that was read is unacknowledged, but for what SAVING leaves out.
+  - The cursor advances only past events that were acknowledged or are parked by the same entry:
+    SAVING, CLOSING and LOOKING are entered only when nothing that was read is neither, but for
+    what SAVING leaves out.
   - After any failure the same events are sent again from the first that is not known to be
-    acknowledged; nothing is skipped. An event that the broker refuses is thus waited at, with its
-    reason reported: those before it are published, those behind it are not, and it goes out by
-    itself once the broker takes it.
+    acknowledged; nothing is skipped. An event that the broker will never take is set aside, with
+    all of its key behind it (parking.py). One whose topic is missing is waited at, with its reason
+    reported: those before it are published, those behind it are not, and it goes out by itself
+    once the topic is there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from types import MappingProxyType
 
 from relay.core import effects as do
 from relay.core import inputs as told
-from relay.core.cursor import Cursor
 from relay.core.pacing import WINDOW_EVERY_S, next_rest_s, retry_rest_s
-from relay.core.window import CHUNK_BITS, Page
+from relay.core.parking import divert, passed, set_aside
+from relay.core.state import PAGE_EVENTS, Moment, Relay, State
 from relay.errors import IllegalTransition
 
 __all__ = ["TRANSITIONS", "Moment", "Relay", "State", "step"]
-
-
-PAGE_EVENTS = 1 << CHUNK_BITS
-"""The most that a page holds, and so the most that is sent at once."""
-
-
-class State(Enum):
-    """What the relay waits for."""
-
-    STANDBY = "another relay leads, or none does yet"
-    LOADING = "reads the cursor"
-    LOOKING = "asks what has become visible"
-    READING = "reads a page"
-    SENDING = "waits for the broker's acknowledgement"
-    SAVING = "stores how far it got inside the window"
-    REPORTING = "stores which event the broker refuses"
-    RETRYING = "rests before the same events are sent again"
-    CLOSING = "stores that the window is published"
-    RESTING = "nothing to publish"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the shell knows at a step: monotonic seconds, and whether it was asked to stop."""
-
-    now_s: float
-    stopping: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Everything the relay remembers. Immutable, so a refused input has changed nothing."""
-
-    state: State = State.STANDBY
-    cursor: Cursor | None = None
-    pages: tuple[Page, ...] = ()
-    rows: told.Rows = ()
-    at_once: int = PAGE_EVENTS
-    attempts: int = 0
-    reported: bool = False
-    rest_s: float = 0.0
-    opened_at_s: float = 0.0
-    busy_until_s: float = 0.0
-
-    @property
-    def at(self) -> Cursor:
-        """The cursor, which every state but STANDBY and LOADING has."""
-        if self.cursor is None:
-            raise IllegalTransition(f"{self.state.name} without a cursor")
-        return self.cursor
 
 
 Step = tuple[Relay, do.Effect]
@@ -124,13 +75,24 @@ def _elected(relay: Relay, _: told.Elected, moment: Moment) -> Step:
 
 
 def _loaded(relay: Relay, loaded: told.Loaded, moment: Moment) -> Step:
-    relay = replace(relay, cursor=loaded.cursor, pages=loaded.pages, busy_until_s=moment.now_s)
+    relay = replace(
+        relay,
+        cursor=loaded.cursor,
+        pages=loaded.pages,
+        held=loaded.held,
+        busy_until_s=moment.now_s,
+    )
     return _next_page(relay, moment)
 
 
 def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
     relay = replace(
-        relay, cursor=opened.cursor, pages=opened.pages, opened_at_s=moment.now_s, rest_s=0.0
+        relay,
+        cursor=opened.cursor,
+        pages=opened.pages,
+        held=relay.held if opened.held is None else opened.held,
+        opened_at_s=moment.now_s,
+        rest_s=0.0,
     )
     return _next_page(relay, moment)
 
@@ -149,7 +111,9 @@ def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
         return _next_page(replace(relay, pages=tuple(later)), moment)
     rest = page.rest_after(told.position(read.rows[-1]), len(read.rows))
     pages = (rest, *later) if rest else tuple(later)
-    return _send(replace(relay, rows=read.rows, pages=pages))
+    rows, kept = divert(read.rows, relay.held)
+    relay = replace(relay, rows=rows, aside=tuple(kept), pages=pages)
+    return _send(relay) if rows else _save(relay)
 
 
 def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
@@ -161,10 +125,8 @@ def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
         attempts=0,
         busy_until_s=moment.now_s,
     )
-    if relay.rows or relay.pages or relay.reported:
-        cursor = relay.at.advanced(told.position(sent[-1]))
-        save = do.Save(cursor, unblocks=relay.reported)
-        return replace(relay, state=State.SAVING, reported=False), save
+    if relay.rows or relay.pages or relay.reported or relay.aside or relay.at.releases:
+        return _save(relay, told.position(sent[-1]))
     return _close(relay) if moment.stopping else _look(relay, moment)
 
 
@@ -180,18 +142,30 @@ def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
 
 
 def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
-    """Send what stands before the event to blame; when nothing does, report it.
+    """Set aside what is to blame, or wait at it; until it is known, send what stands before it.
 
     A topic that is refused names its first event. Otherwise a batch was judged whole, and what is
     sent at once is halved until the refusal is of one event alone; when each half passes, it was
     the batch that was too large, and no event is to blame.
     """
     sent = _slice(relay)
+    if refused.position is not None:
+        return _park(relay, refused)
     if blameless := _blameless(sent, refused.topic):
         return _send(replace(relay, at_once=blameless, attempts=0))
+    if not refused.passing:
+        return _park(relay, refused)
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
     reason = f"topic {told.topic(sent[0])}: {refused.reason}"
     return relay, do.ReportBlocked(told.event_id(sent[0]), reason)
+
+
+def _park(relay: Relay, refused: told.Refused) -> Step:
+    """What is left is sent again; it is stored at once only where it is passed already."""
+    rows, held, kept = set_aside(relay.rows, relay.held, refused)
+    relay = replace(relay, rows=rows, held=held, aside=(*relay.aside, *kept), attempts=0)
+    parked, _ = passed(relay.aside, rows)
+    return _save(relay) if parked or not rows else _send(relay)
 
 
 def _blameless(sent: told.Rows, refused_topic: str | None) -> int:
@@ -231,6 +205,14 @@ def _next_page(relay: Relay, moment: Moment) -> Step:
 
 def _send(relay: Relay) -> Step:
     return replace(relay, state=State.SENDING), do.Send(_slice(relay), relay.at.number)
+
+
+def _save(relay: Relay, acked_to: int = 0) -> Step:
+    """Store how far it got, and with it what is set aside up to there."""
+    parked, aside = passed(relay.aside, relay.rows)
+    position = max([acked_to, *(told.position(one.row) for one in parked)])
+    save = do.Save(relay.at.advanced(position), unblocks=relay.reported, parked=parked)
+    return replace(relay, state=State.SAVING, aside=aside, reported=False), save
 
 
 def _slice(relay: Relay) -> told.Rows:

@@ -40,13 +40,18 @@ class Retained:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is waiting, who leads, and what is in the way."""
+    """What is waiting, who leads, and what is in the way.
+
+    `parked` events are set aside; `held` keys and topics wait, since one of them is or an operator
+    paused them.
+    """
 
     pending: int
     oldest_pending_seconds: float
     leader: str | None
     term: int
     parked: int
+    held: int
     window: int
     blocked: Blocked | None
     retained: Retained = field(default_factory=Retained)

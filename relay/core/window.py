@@ -56,6 +56,11 @@ class Window:
     since: Snapshot
     until: Snapshot
 
+    @property
+    def releases(self) -> bool:
+        """Whether nothing lies between its snapshots: what it carries was parked (parking.py)."""
+        return self.since == self.until
+
     def holds(self, txid: int) -> bool:
         """Whether the events of `txid` belong to this window."""
         return self.until.sees(txid) and not self.since.sees(txid)

@@ -6,10 +6,13 @@ a broker does not fill a disk and its first line can still be found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.blockers import Blocker, TellsSeldom
 from relay.core.machine import Relay
+from relay.core.parking import BEHIND, Parked
 from relay.core.retention import Emptied
 from relay.daemon.clock import monotonic_s
 from relay.daemon.housekeeping import Found
@@ -59,7 +62,7 @@ class Narrator:
                 log.warning(
                     "delivery_in_doubt", reason=reason, tried=relay.attempts + 1, advice=WAITS
                 )
-            case do.Send(rows, _), told.Refused(reason, None) if len(rows) > 1:
+            case do.Send(rows, _), told.Refused(reason, None, None) if len(rows) > 1:
                 advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
                 log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
             case do.ReportBlocked(event_id, reason), _:
@@ -67,8 +70,20 @@ class Narrator:
                     "later events wait behind it; it goes on by itself once the broker takes it"
                 )
                 log.error("event_refused", event_id=event_id, reason=reason, advice=advice)
-            case do.Save(_, True), told.Saved():
-                log.info("event_accepted", advice="delivery goes on")
+            case do.Save(_, unblocks, parked), told.Saved():
+                if unblocks:
+                    log.info("event_accepted", advice="delivery goes on")
+                self._set_aside(parked)
+
+    def _set_aside(self, parked: Sequence[Parked]) -> None:
+        """Name each event that the broker refused, and not those behind it."""
+        for row, reason, hold in parked:
+            if reason != BEHIND:
+                advice = "its key waits behind it, others flow: see `relay parked list`"
+                held = hold is not None
+                log.error(
+                    "event_parked", event_id=row[1], reason=reason, holds_key=held, advice=advice
+                )
 
     def broker_trouble(self, reason: str) -> None:
         """Tell what the client says of its connections, at most once in a growing while."""

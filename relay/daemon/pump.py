@@ -15,6 +15,7 @@ from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.machine import Moment, Relay, step
+from relay.core.parking import Parked
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.readahead import ReadAhead
 from relay.errors import InvariantBroken
@@ -87,8 +88,8 @@ class Pump:
                 return told.PageRead(self._pages.read(window, page, ahead))
             case do.Send(rows, number):
                 return self._send(rows, number)
-            case do.Save(cursor, unblocks):
-                return self._save(cursor, unblocks)
+            case do.Save(cursor, unblocks, parked):
+                return self._save(cursor, unblocks, parked)
             case do.ReportBlocked(event_id, reason):
                 self._store.report_blocked(event_id, reason)
                 return told.Reported()
@@ -103,7 +104,7 @@ class Pump:
         hit("relay.before_look")
         opened = self._store.open_next(cursor)
         if isinstance(opened, told.Opened):
-            hit("relay.window_stored")
+            hit("relay.release_stored" if opened.cursor.releases else "relay.window_stored")
         return opened
 
     def _send(self, rows: told.Rows, number: int) -> told.Input:
@@ -114,8 +115,14 @@ class Pump:
             hit("relay.page_acked")
         return outcome
 
-    def _save(self, cursor: Cursor, unblocks: bool) -> told.Input:
-        saved = self._store.save(cursor, unblocks=unblocks)
+    def _save(self, cursor: Cursor, unblocks: bool, parked: tuple[Parked, ...]) -> told.Input:
+        if parked:
+            hit("relay.before_park")
+        saved = self._store.save(cursor, unblocks=unblocks, parked=parked)
+        if parked:
+            hit("relay.parked")
+        if cursor.releases:
+            hit("relay.release_progress_stored")
         hit("relay.window_closed" if cursor.closed else "relay.progress_stored")
         return saved
 

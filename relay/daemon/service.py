@@ -22,6 +22,7 @@ from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S
 from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
+from relay.kafka.topics import TopicMaker
 from relay.observe.logs import log
 from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
 from relay.postgres.connect import Connection, connect
@@ -51,12 +52,14 @@ class Service:
         source: str,
         keeping: Keeping,
         stopping: threading.Event,
+        topics: TopicMaker | None = None,
     ) -> None:
+        """`topics` makes those that are missing; without it they are waited for."""
         self._url = database_url
         self._keeping = keeping
         self._narrator = Narrator()
         self._sink = KafkaSink(
-            producer_properties, source, monotonic_s, self._narrator.broker_trouble
+            producer_properties, source, monotonic_s, self._narrator.broker_trouble, topics
         )
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)

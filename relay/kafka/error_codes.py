@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
-__all__ = ["is_of_topic", "refusal"]
+__all__ = ["is_of_topic", "is_passing", "refusal"]
 
 _REFUSALS = {
     KafkaError.MSG_SIZE_TOO_LARGE: "larger than the broker or the topic allows (max.message.bytes)",
@@ -37,6 +37,20 @@ _OF_TOPIC = (
 def is_of_topic(error: KafkaError) -> bool:
     """Whether every event of the topic is refused, and not the one event or its batch."""
     return error.code() in _OF_TOPIC
+
+
+_PASSING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    # Every topic is refused, so it says nothing of the event.
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the event is good and waits for what is missing, so that it must not be parked."""
+    return error.code() in _PASSING
 
 
 def refusal(error: KafkaError) -> str | None:

@@ -62,6 +62,10 @@ class Partitions:
                 return error, topic
         return None
 
+    def knows(self, topic: str) -> bool:
+        """Whether the broker has the topic, asked anew; raises KafkaException as `refused` does."""
+        return self._learn(topic) is None
+
     def of_keyless(self, topic: str, event_id: str) -> int:
         """The partition of an event without a key.
 

@@ -17,9 +17,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
-from relay.kafka.error_codes import is_of_topic, refusal
+from relay.kafka.error_codes import is_of_topic, is_passing, refusal
+from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
 from relay.kafka.properties import SILENT
+from relay.kafka.topics import TopicMaker
 
 __all__ = ["KafkaSink"]
 
@@ -41,8 +43,10 @@ class KafkaSink:
         source: str,
         clock: Callable[[], float],
         on_trouble: Callable[[str], None],
+        topics: TopicMaker | None = None,
     ) -> None:
-        """`on_trouble` is told, in words, what the client says of its connections.
+        """`on_trouble` is told, in words, what the client says of its connections; `topics` makes
+        those that are missing.
 
         The producer is made at once: while the relay stands by it gets the broker's producer id,
         for which the client lets half a second pass, so a takeover need not wait for it.
@@ -53,6 +57,8 @@ class KafkaSink:
         self._clock = clock
         self._on_trouble = on_trouble
         self._failures: list[Failure] = []
+        self._topics = topics
+        self._limits = Limits(self._properties)
         self._make_producer()
 
     def enter(self, epoch: str) -> None:
@@ -64,8 +70,10 @@ class KafkaSink:
         try:
             if self._clock() - self._partitions_of_s > KNOWN_FOR_S:
                 self._forget_partitions()
-            if refused := self._partitions.refused(rows):
-                return _outcome([refused])
+            if refused := self._topics_refused(rows, keep_going):
+                return refused
+            if too_large := self._too_large(rows, number):
+                return too_large
             # Asking took up to two seconds, in which the lease may have ended.
             if not keep_going():
                 return Lost()
@@ -121,8 +129,42 @@ class KafkaSink:
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
+        self._limits.forget()
         self._partitions = Partitions(self._producer)
         self._partitions_of_s = self._clock()
+
+    def _topics_refused(self, rows: Rows, keep_going: Callable[[], bool]) -> Input | None:
+        """The first topic that will not have its events; those that are missing may be made."""
+        made: set[str] = set()
+        while refused := self._partitions.refused(rows):
+            error, topic = refused
+            if self._topics is None or topic in made or not is_passing(error):
+                return _outcome([refused])
+            if problem := self._topics.make(topic):
+                return Refused(f"it could not be created: {problem}", topic, passing=True)
+            made.add(topic)
+            self._await_topic(topic)
+            if not keep_going():
+                return Lost()
+        return None
+
+    def _await_topic(self, topic: str) -> None:
+        """A topic that was just made is known to the broker that is asked a moment later."""
+        for _ in range(REPORTS_ASKED_MAX):
+            if self._partitions.knows(topic):
+                return
+            self._producer.poll(ASK_EVERY_S)
+
+    def _too_large(self, rows: Rows, number: int) -> Refused | None:
+        """The first event that is known to be too large, while nothing is handed over."""
+        suspects = self._limits.suspects(rows)
+        if suspects:
+            self._limits.learn({row[2] for row in suspects})
+            headers_of = envelope(self._source, self._epoch, number)
+            for row in suspects:
+                if why := self._limits.why_too_large(row, headers_of(row)):
+                    return Refused(f"too large: {why}", position=position(row))
+        return None
 
     def _published(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         first = self._partitions.first_of_each(rows)
@@ -174,5 +216,6 @@ def _outcome(failures: list[Failure]) -> Input:
     """What the machine is told of failures: one refusal among them explains the others."""
     for error, topic in failures:
         if reason := refusal(error):
-            return Refused(reason, topic if is_of_topic(error) else None)
+            of_topic = topic if is_of_topic(error) else None
+            return Refused(reason, of_topic, passing=is_passing(error))
     return Doubtful(failures[0][0].str())

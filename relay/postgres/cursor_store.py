@@ -14,16 +14,19 @@ import psycopg
 from relay import sql
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
+from relay.core.parking import Parked
 from relay.core.snapshot import Snapshot
-from relay.core.window import Window
+from relay.core.window import Page, Window
 from relay.errors import Fenced, SchemaMismatch
+from relay.postgres import parking
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
-from relay.postgres.window_reader import plan
+from relay.postgres.window_reader import plan, plan_released
 
 __all__ = ["PostgresCursorStore", "read_cursor"]
 
 _CURSOR = sql.load("cursor")
 _WINDOW = sql.load("window")
+_PARKING = sql.load("parking")
 
 
 def read_cursor(connection: Connection) -> Cursor:
@@ -58,14 +61,18 @@ class PostgresCursorStore:
             # What an earlier life of this term reported may have been mended since.
             self._connection.execute(_CURSOR["cursor_unblock"], self._held)
             cursor = read_cursor(self._connection)
-            if cursor.closed:
-                return Loaded(cursor, ())
-            return Loaded(cursor, plan(self._connection, cursor.window, cursor.last_position))
+            held = parking.holds(self._connection)
+            return Loaded(cursor, self._pages_left(cursor), held)
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         """See CursorStore.open_next."""
         with translated_errors(), pinned_transaction(self._connection):
-            row = self._connection.execute(_WINDOW["window_snapshot"]).fetchone()
+            taken = self._connection.execute(_WINDOW["window_snapshot"])
+            # Asked before the first answer is read, so that both are one round trip.
+            wanted = self._connection.execute(_PARKING["parking_wanted"])
+            row, wish = taken.fetchone(), wanted.fetchone()
+            if wish and wish[0]:
+                return self._open_release(cursor)
             until = Snapshot.parse(str(row and row[0]))
             pages = plan(self._connection, Window(cursor.until, until), after=0)
             if not pages:
@@ -74,10 +81,14 @@ class PostgresCursorStore:
             self._append(opened)
         return Opened(opened, pages)
 
-    def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
+    def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         """See CursorStore.save."""
         with translated_errors(), pinned_transaction(self._connection):
             self._append(cursor)
+            if parked:
+                parking.park(self._connection, parked, again=cursor.releases)
+            if cursor.releases:
+                parking.done(self._connection, cursor.last_position)
             if unblocks:
                 self._connection.execute(_CURSOR["cursor_unblock"], self._held)
         return Saved(cursor)
@@ -89,6 +100,20 @@ class PostgresCursorStore:
                 _CURSOR["cursor_block"],
                 {"event": event_id, "reason": reason, **self._held},
             )
+
+    def _open_release(self, cursor: Cursor) -> Opened:
+        """The window that carries out what operators want; empty where that is only a hold."""
+        opened = cursor.opened(cursor.until)
+        self._append(opened)
+        held = parking.release(self._connection, opened.number)
+        return Opened(opened, plan_released(self._connection, after=0), held)
+
+    def _pages_left(self, cursor: Cursor) -> tuple[Page, ...]:
+        if cursor.closed:
+            return ()
+        if cursor.releases:
+            return plan_released(self._connection, cursor.last_position)
+        return plan(self._connection, cursor.window, cursor.last_position)
 
     def _append(self, cursor: Cursor) -> None:
         entry = {

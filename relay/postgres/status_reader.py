@@ -37,6 +37,7 @@ def read_status(connection: Connection) -> Status:
         leader=None if leader is None else str(leader),
         term=int(str(term)),
         parked=int(str(parked[0])),
+        held=int(str(parked[1])),
         window=cursor.number,
         blocked=Blocked(str(event), str(reason), float(str(since_s))) if event else None,
         retained=retained,

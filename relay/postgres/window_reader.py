@@ -7,9 +7,10 @@ from relay.core.inputs import Rows
 from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
 from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
 
-__all__ = ["PageReader", "plan", "xid_arrays"]
+__all__ = ["PageReader", "plan", "plan_released", "xid_arrays"]
 
 _SQL = sql.load("window")
+_PARKING = sql.load("parking")
 
 
 def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]:
@@ -25,6 +26,13 @@ def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]
         _SQL["window_plan"],
         {"low": low, "high": high, "after": after, "chunk_bits": CHUNK_BITS},
     ).fetchall()
+    return pages_of(Chunk(*row) for row in rows)  # type: ignore[arg-type]  # four integers, by the statement
+
+
+def plan_released(connection: Connection, after: int) -> tuple[Page, ...]:
+    """The pages in which the parked events that the open window releases lie, beyond `after`."""
+    bound = {"after": after, "chunk_bits": CHUNK_BITS}
+    rows = connection.execute(_PARKING["parking_plan"], bound).fetchall()
     return pages_of(Chunk(*row) for row in rows)  # type: ignore[arg-type]  # four integers, by the statement
 
 
@@ -49,6 +57,7 @@ class PageReader:
 
     def read(self, window: Window, page: Page) -> Rows:
         """See PageSource.read."""
+        statement = _PARKING["parking_page"] if window.releases else _SQL["window_page"]
         parameters = {
             "first": page.first_position,
             "last": page.last_position,
@@ -58,7 +67,7 @@ class PageReader:
             "limit": page.limit,
         }
         with translated_errors(), pinned_transaction(self._connection):
-            cursor = self._connection.execute(_SQL["window_page"], parameters, binary=True)
+            cursor = self._connection.execute(statement, parameters, binary=True)
             return cursor.fetchall()  # type: ignore[return-value]  # Row, by the statement
 
     def close(self) -> None:

@@ -15,9 +15,9 @@ from (select e.created_at
       join outbox.event e on e.txid >= r.low and e.txid < r.high and e.position + 0 > r.after
       limit %(limit)s) pending;
 
--- status_parked: how many events are set aside.
+-- status_parked: how many events are set aside, and how many keys and topics wait.
 -- Index: parked_pkey.    Lock: none.
-select count(*) from outbox.parked;
+select (select count(*) from outbox.parked), (select count(*) from outbox.hold);
 
 -- status_retained: the size of the ring of events, how many leaves are not empty, and the age of
 -- the event at the lowest position.

@@ -32,6 +32,7 @@ def test_it_has_these_keys_and_nobody_leads_a_new_outbox(database_url: str) -> N
         "leader": None,
         "term": 0,
         "parked": 0,
+        "held": 0,
         "window": 0,
         "blocked": None,
         "blockers": {"named": [], "hidden": 0},
@@ -115,8 +116,9 @@ def test_a_blocked_event_is_named_with_reason_and_age_until_it_is_accepted(
 def test_parked_events_are_counted(database_url: str) -> None:
     with connected(database_url) as connection:
         connection.execute(
-            "insert into outbox.parked (position, id, topic, reason)"
-            " values (1, gen_random_uuid(), 't', 'too large')"
+            "insert into outbox.parked"
+            " (position, id, topic, reason, type, content_type, headers, created_at)"
+            " values (1, gen_random_uuid(), 't', 'too large', 't', 'c', '{}', now())"
         )
     assert status(database_url)["parked"] == 1
 

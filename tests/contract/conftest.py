@@ -15,11 +15,14 @@ from relay.ports import CursorStore, LeaseStore, PageSource, Rotation
 from relay.postgres.connect import connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.parked_desk import By, Chosen, ParkedDesk
 from relay.postgres.rotation import PostgresRotation
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_postgres import FakePostgres, Session, Transaction
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
+
+BY = By("the contract", "to try it")
 
 
 class Writer(Protocol):
@@ -42,6 +45,8 @@ class World(Protocol):
     def writer(self) -> AbstractContextManager[Writer]: ...
     def lease_expires(self) -> None: ...
     def blocked(self) -> tuple[str, str] | None: ...
+    def retry_all(self) -> None: ...
+    def pause(self, topic: str, key: str | None) -> None: ...
 
 
 class FakeWorld:
@@ -76,6 +81,12 @@ class FakeWorld:
 
     def blocked(self) -> tuple[str, str] | None:
         return self._database.lease.blocked
+
+    def retry_all(self) -> None:
+        self._database.operate(self._database.desk.retry(None))
+
+    def pause(self, topic: str, key: str | None) -> None:
+        self._database.operate(self._database.desk.pause(key))
 
 
 class PostgresWriter:
@@ -153,6 +164,14 @@ class PostgresWorld:
                 "select blocked_event::text, blocked_reason from outbox.lease"
             ).fetchone()
         return None if row is None or row[0] is None else (row[0], row[1])
+
+    def retry_all(self) -> None:
+        with closing(connect(self._url, "contract")) as connection:
+            ParkedDesk(connection).retry(Chosen(), BY)
+
+    def pause(self, topic: str, key: str | None) -> None:
+        with closing(connect(self._url, "contract")) as connection:
+            ParkedDesk(connection).pause(topic, key, BY)
 
     def close(self) -> None:
         self._leases.close()

@@ -142,3 +142,19 @@ def test_of_runs_that_leave_no_gap_each_event_is_taken_once(
         answers = memory.take(*batch)
         taken += [one.event_id for one, new in zip(batch, answers, strict=True) if new]
     assert taken == [f"first/{n}" for n in range(reached)]
+
+
+def test_a_released_event_is_known_by_its_id_though_its_place_is_new() -> None:
+    memory = Memory()
+    memory.take(event(1), event(2, event_id="parked"))
+    released = event(7, event_id="parked")._replace(released=True)
+
+    assert memory.take(released) == [False]
+    assert memory.take(event(8)._replace(released=True)) == [True]
+
+
+def test_an_event_at_the_place_it_had_before_its_release_is_known_by_its_id() -> None:
+    memory = Memory()
+    memory.take(event(1), event(7, event_id="parked")._replace(released=True))
+
+    assert memory.take(event(2, event_id="parked")) == [False]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -221,14 +221,25 @@ def test_a_transaction_with_a_savepoint_is_published_as_a_whole(
     assert tx.result.wait_published(0)
 
 
-def test_an_event_that_was_set_aside_is_not_published(engine: Engine, database_url: str) -> None:
+PARKED = text(
+    "insert into outbox.parked"
+    " (position, id, topic, reason, type, content_type, headers, created_at)"
+    " select position, id, topic, 'too large', type, content_type, headers, created_at"
+    " from outbox.event where id = :id"
+)
+DISCARDED = text(
+    "insert into outbox.parked_action (action, who, why, topic, events)"
+    " values ('discard', 'ann', 'test data', 'orders', array[cast(:id as uuid)])"
+)
+
+
+@pytest.mark.parametrize("set_aside", [PARKED, DISCARDED], ids=["parked", "discarded"])
+def test_an_event_that_was_set_aside_is_not_published(
+    engine: Engine, database_url: str, set_aside: TextClause
+) -> None:
     outcome = committed(engine, events=2)
     with engine.begin() as connection:
-        parked = text(
-            "insert into outbox.parked (position, id, topic, reason)"
-            " select position, id, topic, 'too large' from outbox.event where id = :id"
-        )
-        connection.execute(parked, {"id": outcome.event_ids[1]})
+        connection.execute(set_aside, {"id": outcome.event_ids[1]})
     as_if_published(database_url)
     assert not outcome.wait_published(0)
 

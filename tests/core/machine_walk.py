@@ -45,6 +45,8 @@ READING = (*LEADING, told.Opened(OPENED, (P1, P2)))
 SENDING = (*READING, told.PageRead(ROWS[P1]))
 SAVING = (*SENDING, told.Acked())
 SENDING_LAST = (*LEADING, told.Opened(OPENED, (P2,)), told.PageRead(ROWS[P2]))
+KEY: told.Hold = ("topic", "key")
+RELEASING = OPENED.finished().opened(NEXT)
 HALVED = (*SENDING, told.Refused("too large"))
 
 
@@ -75,10 +77,11 @@ def every_step() -> Iterator[Taken]:
 
 
 def _summary(relay: Relay, effect: do.Effect) -> object:
-    closed = relay.cursor and (relay.cursor.closed, relay.cursor.last_position)
+    closed = relay.cursor and (relay.cursor.closed, relay.cursor.last_position, relay.cursor.number)
     rows = tuple(told.position(one) for one in relay.rows)
     flags = (min(relay.at_once, 4), min(relay.attempts, 2), relay.reported)
-    return (relay.state, type(effect), closed, relay.pages, rows, flags)
+    parking = (relay.held, tuple(told.position(one.row) for one in relay.aside))
+    return (relay.state, type(effect), closed, relay.pages, rows, flags, parking)
 
 
 def _answers(wanted: do.Effect) -> Iterator[told.Input]:
@@ -90,14 +93,18 @@ def _answers(wanted: do.Effect) -> Iterator[told.Input]:
             yield told.Loaded(CLOSED, ())
             yield told.Loaded(OPENED, (P1, P2))
             yield told.Loaded(OPENED.advanced(12), ())
+            yield told.Loaded(CLOSED, (), frozenset([KEY]))
+            yield told.Loaded(RELEASING, (P1, P2))
         case do.OpenNext():
             yield told.NothingAhead()
             yield told.Opened(OPENED, (P1, P2))
+            yield told.Opened(RELEASING, (), frozenset())
         case do.Read(_, page, _):
             yield told.PageRead([])
             yield told.PageRead(ROWS.get(page, []))
         case do.Send():
             yield from (told.Acked(), told.Doubtful("slow"), told.Refused("too large"))
+            yield told.Refused("missing", passing=True)
         case do.Save(cursor, _):
             yield told.Saved(cursor)
         case do.ReportBlocked():

@@ -1,4 +1,5 @@
-"""The relay's table where the broker refuses: it finds the event to blame, and waits at it."""
+"""The relay's table where the broker refuses: it finds the event to blame, and waits at it where
+what is missing may come. Setting aside for good is test_machine_parking.py's."""
 
 from __future__ import annotations
 
@@ -52,13 +53,13 @@ def test_events_before_the_refused_one_are_published_and_stored() -> None:
 
 
 def test_the_refused_event_is_reported_with_its_reason() -> None:
-    reported = walk(*HALVED, told.Refused("too large"))[1]
+    reported = walk(*HALVED, told.Refused("missing", passing=True))[1]
 
-    assert reported == do.ReportBlocked("id-1", "topic topic: too large")
+    assert reported == do.ReportBlocked("id-1", "topic topic: missing")
 
 
 def test_a_single_event_that_is_refused_is_reported_at_once() -> None:
-    reported = walk(*SENDING_LAST, told.Refused("no"))[1]
+    reported = walk(*SENDING_LAST, told.Refused("no", passing=True))[1]
 
     assert reported == do.ReportBlocked("id-11", "topic topic: no")
 
@@ -69,14 +70,14 @@ def in_topic(position: int, topic: str) -> told.Row:
 
 def test_of_a_refused_topic_exactly_the_events_before_its_first_are_sent() -> None:
     rows = [row(1), row(2), row(3), in_topic(4, "missing"), row(5)]
-    given = (told.PageRead(rows), told.Refused("does not exist", "missing"))
+    given = (told.PageRead(rows), told.Refused("does not exist", "missing", passing=True))
 
     assert walk(*READING, *given)[1] == do.Send(rows[:3], OPENED.number)
 
 
 def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_before_it() -> None:
     rows = [in_topic(1, "missing"), row(2)]
-    given = (told.PageRead(rows), told.Refused("does not exist", "missing"))
+    given = (told.PageRead(rows), told.Refused("does not exist", "missing", passing=True))
 
     reported = walk(*READING, *given)[1]
 
@@ -84,25 +85,27 @@ def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_befo
 
 
 def test_nothing_behind_a_refused_event_is_sent() -> None:
-    given = (told.Refused("no"), told.Reported(), told.Rested())
+    given = (told.Refused("no", passing=True), told.Reported(), told.Rested())
 
     assert walk(*HALVED, *given)[1] == do.Send(ROWS[P1][:1], OPENED.number)
 
 
 def test_a_refused_event_that_is_taken_at_last_is_stored_as_no_longer_refused() -> None:
-    given = (told.Refused("no"), told.Reported(), told.Rested(), told.Acked())
+    given = (told.Refused("no", passing=True), told.Reported(), told.Rested(), told.Acked())
 
     assert walk(*HALVED, *given)[1] == do.Save(OPENED.advanced(1), unblocks=True)
 
 
 def test_a_refused_event_at_the_end_of_the_window_is_stored_as_no_longer_refused() -> None:
-    given = (told.Refused("no"), told.Reported(), told.Rested(), told.Acked())
+    given = (told.Refused("no", passing=True), told.Reported(), told.Rested(), told.Acked())
 
     assert walk(*SENDING_LAST, *given)[1] == do.Save(OPENED.advanced(11), unblocks=True)
 
 
 def test_pages_behind_a_refused_event_are_sent_whole_again() -> None:
-    relay, _ = walk(*READING, told.PageRead([row(1)]), told.Refused("no"), told.Reported())
+    relay, _ = walk(
+        *READING, told.PageRead([row(1)]), told.Refused("no", passing=True), told.Reported()
+    )
     for given in (told.Rested(), told.Acked(), told.Saved(OPENED.advanced(1))):
         relay, _ = step(relay, given, NOW)
     _, effect = step(relay, told.PageRead([row(11), row(12)]), NOW)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.faults.failpoint_names import relay_failpoints
+from tests.faults.test_f24_too_large import PARKING, RELEASE
 from tests.support.history import PAGE_POSITIONS, Ledger, end_lease, events_in_flight, prove
 from tests.support.kafka import Broker
 from tests.support.processes import StartRelay
@@ -28,8 +29,8 @@ REPEATS = {
 }
 
 
-def test_each_failpoint_in_the_code_is_killed_at_here() -> None:
-    assert relay_failpoints() == sorted(REPEATS)
+def test_each_failpoint_in_the_code_is_killed_at_here_or_where_events_are_parked() -> None:
+    assert relay_failpoints() == sorted([*REPEATS, *PARKING, *RELEASE])
 
 
 @pytest.mark.parametrize("failpoint", REPEATS)

@@ -1,17 +1,12 @@
-"""An event that the broker will not take: the relay stops before it, says which and why, loses
-nothing, and goes on by itself once the broker takes it."""
+"""An event whose topic is missing: the relay waits at it, says which and why, loses nothing, and
+goes on by itself once the topic is there. And batches that are refused though no event is."""
 
 from __future__ import annotations
 
 import uuid
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and not in its __all__
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
+from confluent_kafka.admin import AdminClient
 
 from tests.cli.command import status
 from tests.relay.events import emit, idempotency_key
@@ -33,14 +28,6 @@ def narrow_topic(broker: Broker) -> str:
     return name
 
 
-def widen(broker: Broker, topic: str) -> None:
-    """Let the topic take what any default broker takes."""
-    entry = ConfigEntry("max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
-    admin.incremental_alter_configs([resource])[resource].result(10.0)
-
-
 def ids(records: list[Record]) -> list[str]:
     """The idempotency keys, in the order of the log, each at its first appearance."""
     return list(dict.fromkeys(idempotency_key(record) for record in records))
@@ -55,56 +42,6 @@ def wait_unblocked(database_url: str) -> None:
 
 
 @pytest.mark.real_broker
-def test_the_log_ends_before_an_event_that_is_too_large_and_goes_on_in_order_when_it_fits(
-    broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
-) -> None:
-    before = emit(database_url, narrow_topic, count=5)
-    (large,) = emit(database_url, narrow_topic, payload=b"x" * (LIMIT_BYTES + 1))
-    behind = emit(database_url, narrow_topic, count=5)
-    relay = relay_process(database_url, broker.bootstrap_servers)
-
-    line = relay.wait_for_log("event_refused", event_id=large)
-    assert "max.message.bytes" in line["reason"]
-    found = status(database_url)
-    assert found["blocked"]["event_id"] == large
-    assert found["blocked"]["reason"] == line["reason"]
-    assert found["pending"] == 6
-    assert ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=5)) == before
-
-    widen(broker, narrow_topic)
-    wait_unblocked(database_url)
-    relay.wait_for_log("event_accepted")
-    log = ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=11))
-    assert log == [*before, large, *behind]
-    assert relay.exit_code is None
-
-
-@pytest.mark.real_broker
-def test_what_follows_a_refused_event_of_its_key_in_the_same_page_never_overtakes_it(
-    broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
-) -> None:
-    """Handed over together, 2 and 3 would be in the log before 1, and no consumer can repair
-    that."""
-    (first,) = emit(database_url, narrow_topic, payload=b"x" * (LIMIT_BYTES + 1))
-    second, third = emit(database_url, narrow_topic, count=2)
-    # A batch of its own for each, several in flight: one refused batch must stop the next ones.
-    relay = relay_process(
-        database_url, broker.bootstrap_servers, RELAY_KAFKA_BATCH_SIZE=str(LIMIT_BYTES // 2)
-    )
-    relay.wait_for_log("event_refused", event_id=first)
-    # Another round shows that no later attempt lets them through either.
-    until(
-        lambda: sum(line["event"] == "event_refused" for line in relay.log_lines()) >= 2,
-        what="a second attempt",
-    )
-    assert read_topic(broker.bootstrap_servers, narrow_topic) == []
-    widen(broker, narrow_topic)
-    wait_unblocked(database_url)
-    records = read_topic(broker.bootstrap_servers, narrow_topic, at_least=3)
-    assert ids(records) == [first, second, third]
-
-
-@pytest.mark.real_broker
 def test_events_that_fit_alone_and_not_as_a_batch_flow_without_being_called_refused(
     broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
 ) -> None:
@@ -113,20 +50,6 @@ def test_events_that_fit_alone_and_not_as_a_batch_flow_without_being_called_refu
     assert relay.wait() == 0
     assert ids(read_topic(broker.bootstrap_servers, narrow_topic, at_least=100)) == written
     assert all(line["event"] != "event_refused" for line in relay.log_lines())
-
-
-@pytest.mark.real_broker
-def test_an_event_that_a_setting_of_the_client_forbids_is_refused_and_not_a_crash(
-    broker: Broker, topic: str, database_url: str, relay_process: StartRelay
-) -> None:
-    before = emit(database_url, topic, count=3)
-    (large,) = emit(database_url, topic, payload=b"x" * 5_000)
-    relay = relay_process(
-        database_url, broker.bootstrap_servers, RELAY_KAFKA_MESSAGE_MAX_BYTES="2000"
-    )
-    relay.wait_for_log("event_refused", event_id=large)
-    assert relay.exit_code is None
-    assert ids(read_topic(broker.bootstrap_servers, topic, at_least=3)) == before
 
 
 def stopped_at_unknown(relay: RelayProcess, event_id: str) -> None:

@@ -36,6 +36,7 @@ REVISIONS = [
     "0010_expand_marks",
     "0011_expand_search_path",
     "0012_expand_milestones",
+    "0013_expand_parking",
 ]
 
 PARKED = """insert into inbox.parked

@@ -37,10 +37,20 @@ class Doubt:
 
 @dataclass
 class FakeBroker:
-    """The log of a topic, and what will go wrong."""
+    """The log of a topic, and what will go wrong.
+
+    Attributes:
+        refused: events that it will never take, as it says of the batch they are in.
+        too_large: events that it will never take, as is known before anything is handed over.
+        missing: events that it will take later, by itself.
+        forbidden: whether the topic is refused whole.
+    """
 
     records: list[Seen] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    too_large: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    forbidden: bool = False
     doubt: Doubt | None = None
     partitions: int = PARTITIONS
     under_way: list[deque[UnderWay]] = field(default_factory=list)
@@ -61,6 +71,11 @@ class FakeBroker:
                 headers=headers,
             )
         )
+
+    def take_everything_again(self) -> None:
+        for refusal in (self.refused, self.too_large, self.missing):
+            refusal.clear()
+        self.forbidden = False
 
     def deliver_late(self, queue: int, records_max: int) -> int:
         """How many records of a doubtful send arrive only now: the first of one partition."""
@@ -84,14 +99,19 @@ class FakeSink:
     def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
         if not keep_going():
             return told.Lost()
+        if known := self._known_in_advance(rows):
+            return known
+        taken = {p: self._until_refused(part) for p, part in self._partitioned(rows).items()}
         doubt, self._broker.doubt = self._broker.doubt, None
         if doubt is not None:
-            self._send_in_doubt(self._partitioned(rows), number, doubt)
+            self._send_in_doubt(taken, number, doubt)
             return told.Doubtful("no answer")
-        taken = {p: self._until_refused(part) for p, part in self._partitioned(rows).items()}
         self._append(taken, number)
-        if sum(map(len, taken.values())) < len(rows):
-            return told.Refused("not allowed")
+        left = {told.event_id(row) for row in rows} - {
+            told.event_id(row) for part in taken.values() for row in part
+        }
+        if left:
+            return told.Refused("not allowed", passing=not left & self._broker.refused)
         return told.Acked()
 
     def serve(self) -> None:
@@ -108,8 +128,16 @@ class FakeSink:
                 queue = deque((partition, row, number, self._epoch) for row in queued)
                 self._broker.under_way.append(queue)
 
+    def _known_in_advance(self, rows: told.Rows) -> told.Refused | None:
+        if self._broker.forbidden:
+            return told.Refused("not authorised", told.topic(rows[0]))
+        for row in rows:
+            if told.event_id(row) in self._broker.too_large:
+                return told.Refused("too large", position=told.position(row))
+        return None
+
     def _until_refused(self, part: list[told.Row]) -> list[told.Row]:
-        refused = self._broker.refused
+        refused = self._broker.refused | self._broker.missing
         ends = (at for at, row in enumerate(part) if told.event_id(row) in refused)
         return part[: next(ends, len(part))]
 

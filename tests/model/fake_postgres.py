@@ -18,6 +18,7 @@ from relay.core.cursor import Cursor
 from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
+from tests.model.fake_parking import Desk
 
 __all__ = ["Event", "FakePostgres", "LeaseRow", "Session", "Transaction"]
 
@@ -71,9 +72,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """An entry of the log of windows."""
+    """An entry of the log of windows, and what its transaction made of the parked events."""
 
     entry: Cursor
+    desk: Desk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What an operator made of them."""
+
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,18 @@ class Jumped:
     position: int
 
 
-Record = Wrote | Ended | RolledBackTo | Prepared | Appended | Leased | Truncated | Marked | Jumped
+Record = (
+    Wrote
+    | Ended
+    | RolledBackTo
+    | Prepared
+    | Appended
+    | Operated
+    | Leased
+    | Truncated
+    | Marked
+    | Jumped
+)
 
 
 @dataclass
@@ -121,6 +141,7 @@ class _Memory:
     lease: LeaseRow = LeaseRow()
     gone: set[int] = field(default_factory=set)
     milestones: list[Marked] = field(default_factory=list)
+    desk: Desk = field(default_factory=Desk)
 
     def take(self, record: Record) -> None:
         match record:
@@ -138,8 +159,11 @@ class _Memory:
                 self.prepared.add(xid)
             case Ended(xid, committed):
                 self._end(xid, committed)
-            case Appended(entry):
+            case Appended(entry, desk):
                 self.entries.append(entry)
+                self.desk = desk or self.desk
+            case Operated(desk):
+                self.desk = desk
             case Leased(row):
                 self.lease = row
             case Truncated(positions, numbers):
@@ -206,6 +230,11 @@ class FakePostgres:
         return self._memory.entries
 
     @property
+    def desk(self) -> Desk:
+        """What is parked and held."""
+        return self._memory.desk
+
+    @property
     def lease(self) -> LeaseRow:
         return self._memory.lease
 
@@ -262,8 +291,13 @@ class FakePostgres:
 
     # What sessions do
 
-    def store_entry(self, entry: Cursor, *, synchronous: bool = True) -> None:
-        self._store(Appended(entry), synchronous=synchronous)
+    def store_entry(
+        self, entry: Cursor, desk: Desk | None = None, *, synchronous: bool = True
+    ) -> None:
+        self._store(Appended(entry, desk), synchronous=synchronous)
+
+    def operate(self, desk: Desk) -> None:
+        self._store(Operated(desk), synchronous=True)
 
     def store_lease(self, **changes: object) -> None:
         self._store(Leased(replace(self.lease, **changes)), synchronous=True)  # type: ignore[arg-type]  # by name

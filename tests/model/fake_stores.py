@@ -10,15 +10,18 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from relay.core.cursor import Cursor
-from relay.core.inputs import Loaded, NothingAhead, Opened, Row, Rows, Saved
+from relay.core.inputs import Loaded, NothingAhead, Opened, Row, Rows, Saved, position
 from relay.core.lease import LEASE_TTL_S
+from relay.core.parking import Parked
 from relay.core.window import PAGE_BYTES_MAX, Chunk, Page, Window, pages_of
 from relay.errors import Fenced
+from tests.model.fake_parking import TOPIC, Desk
 from tests.model.fake_postgres import Event, FakePostgres, Session
 
 __all__ = ["FakeCursorStore", "FakeLeaseStore", "FakePageSource", "Reading", "newest"]
 
-TOPIC = "outbox.model"
+
+RELEASED = '{"ce_outboxreleased": "true"}'
 
 
 def by_position(event: Event) -> int:
@@ -50,7 +53,7 @@ class Reading:
     def plan(self, database: FakePostgres, window: Window, after: int) -> tuple[Page, ...]:
         """The pages of what a window holds beyond a position."""
         positions = sorted(
-            event.position for event in self.members(database, window) if event.position > after
+            event.position for event in self._held(database, window) if event.position > after
         )
         blocks = groupby(positions, key=lambda position: position >> self.chunk_bits)
         return pages_of(self._chunk(list(block)) for _, block in blocks)
@@ -58,20 +61,24 @@ class Reading:
     def page(self, database: FakePostgres, window: Window, page: Page) -> Rows:
         events = [
             event
-            for event in self.members(database, window)
+            for event in self._held(database, window)
             if page.first_position <= event.position <= page.last_position
         ]
-        return [_row(event) for event in sorted(events, key=self.order)[: page.limit]]
+        headers = RELEASED if window.releases else None
+        return [_row(event, headers) for event in sorted(events, key=self.order)[: page.limit]]
+
+    def _held(self, database: FakePostgres, window: Window) -> list[Event]:
+        return database.desk.releasing if window.releases else self.members(database, window)
 
     def _chunk(self, positions: list[int]) -> Chunk:
         bytes_max = PAGE_BYTES_MAX // self.page_events_max
         return Chunk(positions[0], positions[-1], len(positions), bytes_max)
 
 
-def _row(event: Event) -> Row:
+def _row(event: Event, headers: str | None) -> Row:
     payload = event.event_id.encode()
     position, key = event.position, event.key
-    return (position, event.event_id, TOPIC, key, "type", "text/plain", payload, "time", None)
+    return (position, event.event_id, TOPIC, key, "type", "text/plain", payload, "time", headers)
 
 
 class FakeCursorStore:
@@ -87,13 +94,16 @@ class FakeCursorStore:
         if self._holds and database.lease.blocked is not None:
             database.store_lease(blocked=None)
         cursor = newest(database)
+        held = database.desk.held
         if cursor.closed:
-            return Loaded(cursor, ())
+            return Loaded(cursor, (), held)
         pages = self._reading.plan(database, cursor.window, cursor.last_position)
-        return Loaded(cursor, pages)
+        return Loaded(cursor, pages, held)
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         database = self._session.database
+        if database.desk.news:
+            return self._open_release(cursor)
         opened = cursor.opened(database.snapshot())
         pages = self._reading.plan(database, opened.window, 0)
         if not pages:
@@ -101,8 +111,8 @@ class FakeCursorStore:
         self._append(opened)
         return Opened(opened, pages)
 
-    def save(self, cursor: Cursor, *, unblocks: bool) -> Saved:
-        self._append(cursor)
+    def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
+        self._append(cursor, self._desk_after(cursor, parked))
         if unblocks and self._session.database.lease.blocked is not None:
             self._session.database.store_lease(blocked=None)
         return Saved(cursor)
@@ -116,16 +126,33 @@ class FakeCursorStore:
         lease = self._session.database.lease
         return (lease.owner, lease.term) == self._held
 
-    def _append(self, cursor: Cursor) -> None:
+    def _open_release(self, cursor: Cursor) -> Opened:
+        database = self._session.database
+        opened = cursor.opened(cursor.until)
+        self._append(opened, database.desk.release(opened.number))
+        pages = self._reading.plan(database, opened.window, 0)
+        return Opened(opened, pages, database.desk.held)
+
+    def _desk_after(self, cursor: Cursor, parked: tuple[Parked, ...]) -> Desk:
+        database = self._session.database
+        positions = {position(one.row) for one in parked}
+        begun = [one.hold for one in parked if one.hold is not None]
+        if cursor.releases:
+            return database.desk.put_back(positions, begun).done(cursor.last_position)
+        return database.desk.park(
+            (event for event in database.committed if event.position in positions), begun
+        )
+
+    def _append(self, cursor: Cursor, desk: Desk | None = None) -> None:
         database = self._session.database
         if not self._holds:
             raise Fenced(f"term {self._held[1]} is over")
         if any((cursor.number, cursor.step) == (e.number, e.step) for e in database.entries):
             raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another")
-        self._store(cursor)
+        self._store(cursor, desk)
 
-    def _store(self, cursor: Cursor) -> None:
-        self._session.database.store_entry(cursor)
+    def _store(self, cursor: Cursor, desk: Desk | None) -> None:
+        self._session.database.store_entry(cursor, desk)
 
 
 class FakePageSource:

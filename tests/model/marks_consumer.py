@@ -21,7 +21,9 @@ Crash = Literal["none", "before the commit", "before the offset is stored"]
 def event_of(record: Seen) -> Event:
     """As `marks` reads it. The model's clock stands still, so no event is younger than another."""
     headers = record.headers
-    return Event(headers["ce_outboxepoch"], headers["ce_sequence"], "time", record.event_id)
+    released = "ce_outboxreleased" in headers
+    epoch, place = headers["ce_outboxepoch"], headers["ce_sequence"]
+    return Event(epoch, place, "time", record.event_id, released)
 
 
 class MarksConsumer:

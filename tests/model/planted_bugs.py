@@ -7,13 +7,16 @@ from dataclasses import replace
 
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
-from relay.core.inputs import Loaded, NothingAhead, Opened
+from relay.core.inputs import Loaded, NothingAhead, Opened, Rows
+from relay.core.machine import Moment, Relay, Step, step
+from relay.core.parking import Parked
 from relay.core.retention import Survey
 from relay.core.snapshot import Snapshot
-from relay.core.window import Window
+from relay.core.window import Page, Window
 from relay.errors import Fenced
 from relay.ports import CursorStore, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
+from tests.model.fake_parking import Desk
 from tests.model.fake_postgres import Event, FakePostgres, Session, visible
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import FakeCursorStore, Reading, newest
@@ -53,8 +56,9 @@ class RememberingStore(FakeCursorStore):
         if not self._memory:
             return super().load()
         cursor = self._memory[-1]
-        left = self._reading.plan(self._session.database, cursor.window, cursor.last_position)
-        return Loaded(cursor, () if cursor.closed else left)
+        database = self._session.database
+        left = self._reading.plan(database, cursor.window, cursor.last_position)
+        return Loaded(cursor, () if cursor.closed else left, database.desk.held)
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         if self._memory and self._memory[-1].closed:
@@ -65,9 +69,9 @@ class RememberingStore(FakeCursorStore):
             self._memory.append(replace(cursor, since=until, until=until, closed=True))
         return opened
 
-    def _append(self, cursor: Cursor) -> None:
+    def _append(self, cursor: Cursor, desk: Desk | None = None) -> None:
         try:
-            super()._append(cursor)
+            super()._append(cursor, desk)
         except Fenced:
             self._memory.clear()
             raise
@@ -77,8 +81,8 @@ class RememberingStore(FakeCursorStore):
 class AsynchronousStore(FakeCursorStore):
     """Sends a window without having waited until it, and so its events, are flushed."""
 
-    def _store(self, cursor: Cursor) -> None:
-        self._session.database.store_entry(cursor, synchronous=False)
+    def _store(self, cursor: Cursor, desk: Desk | None) -> None:
+        self._session.database.store_entry(cursor, desk, synchronous=False)
 
 
 class StoresFirst(FakeSink):
@@ -107,7 +111,7 @@ class SkippingSink(FakeSink):
     """Leaves out what the broker refuses, and sends the rest of its page."""
 
     def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
-        refused = self._broker.refused
+        refused = self._broker.refused | self._broker.missing | self._broker.too_large
         rest = [row for row in rows if told.event_id(row) not in refused]
         outcome = super().send(rest, number, keep_going)
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
@@ -152,6 +156,65 @@ class LogWithoutC(FakeRotation):
         return newest(self.database).number
 
 
+class CopylessStore(FakeCursorStore):
+    """Passes a refused event and holds its key, and keeps no copy."""
+
+    def _desk_after(self, cursor: Cursor, parked: tuple[Parked, ...]) -> Desk:
+        desk = super()._desk_after(cursor, parked)
+        return replace(desk, parked=self._session.database.desk.parked)
+
+
+class ForgetfulStore(FakeCursorStore):
+    """Holds what it refused itself, and not what an earlier leader did."""
+
+    def load(self) -> Loaded:
+        return replace(super().load(), held=frozenset())
+
+
+class HeadOnlyStore(FakeCursorStore):
+    """Ends a hold with the event that began it, and leaves those behind it for later."""
+
+    def _append(self, cursor: Cursor, desk: Desk | None = None) -> None:
+        if desk is not None and desk.parked and cursor.step == 0:
+            head, *behind = sorted(desk.parked, key=lambda one: one.release_window is None)
+            desk = replace(
+                desk, parked=(head, *(replace(one, release_window=None) for one in behind))
+            )
+        super()._append(cursor, desk)
+
+
+class Backwards(Reading):
+    """Releases the newest of a page first."""
+
+    def page(self, database: FakePostgres, window: Window, page: Page) -> Rows:
+        rows = super().page(database, window, page)
+        return rows[::-1] if window.releases else rows
+
+
+def copyless(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return CopylessStore(session, owner, term, reading)
+
+
+def forgetful(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return ForgetfulStore(session, owner, term, reading)
+
+
+def head_only(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return HeadOnlyStore(session, owner, term, reading)
+
+
+def holding_nothing(relay: Relay, given: told.Input, moment: Moment) -> Step:
+    """Sets aside what was refused, and what stands behind it in its page, but no more."""
+    relay, effect = step(relay, given, moment)
+    return replace(relay, held=frozenset()), effect
+
+
 def remembering(
     session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
@@ -189,4 +252,9 @@ PLANTED: dict[str, tuple[Parts, str]] = {
     "rotation looks before its lock": (Parts(make_rotation=BeforeTheLock), "I1"),
     "rotation of the leaf that is written to": (Parts(make_rotation=AnyLeaf), "I10"),
     "rotation of the C that is needed": (Parts(make_rotation=LogWithoutC), "I1"),
+    "key of a parked event not held": (Parts(step=holding_nothing), "I3"),
+    "hold lost on restart": (Parts(make_store=forgetful), "I3"),
+    "cursor passes a refused event without its copy": (Parts(make_store=copyless), "I1"),
+    "hold ended with events left behind": (Parts(make_store=head_only), "I3"),
+    "released in another order": (Parts(Backwards()), "I3"),
 }

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from relay.core.checker import History, Meant, Outcome, Seen, check, payload_hash
 from relay.core.lease import LEASE_TTL_S
 from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
+from tests.model.fake_parking import TOPIC
 from tests.model.fake_postgres import FakePostgres, Transaction
 from tests.model.fake_rotation import MODEL_RING
-from tests.model.fake_stores import TOPIC
 from tests.model.two_step_pump import Parts, Process
 
 __all__ = ["RelayMachine", "Violated"]
@@ -33,6 +33,7 @@ relays = st.integers(0, RELAYS - 1)
 keys = st.sampled_from(KEYS)
 some_keys = st.lists(keys, max_size=2)
 endings = st.sampled_from(["commit", "commit, not waiting for the flush", "roll back", "prepare"])
+refusals = st.sampled_from(["refused", "refused", "too large", "missing", "forbidden"])
 counts = st.lists(st.integers(0, 3), min_size=PARTITIONS, max_size=PARTITIONS)
 
 
@@ -64,6 +65,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.processes = [self._start() for _ in range(RELAYS)]
         self.repeatable = 0
         self.looked_at = [0] * RELAYS
+        self.discarded: set[str] = set()
 
     # Writers
 
@@ -220,17 +222,47 @@ class RelayMachine(RuleBasedStateMachine):
     def records_arrive_late(self, queue: int, records_max: int) -> None:
         self.repeatable += self.broker.deliver_late(queue, records_max)
 
-    @rule(written=st.lists(keys, min_size=1, max_size=3), how=endings)
+    @rule(written=st.lists(keys, min_size=1, max_size=3), how=endings, why=refusals)
     def broker_refuses_the_first_of_a_transaction(
-        self, written: list[str | None], how: str
+        self, written: list[str | None], how: str, why: str
     ) -> None:
-        self.broker.refused.add(self._next_id())
+        match why:
+            case "refused":
+                self.broker.refused.add(self._next_id())
+            case "too large":
+                self.broker.too_large.add(self._next_id())
+            case "missing":
+                self.broker.missing.add(self._next_id())
+            case "forbidden":
+                self.broker.forbidden = True
         self.a_whole_transaction(written, how)
 
-    @precondition(lambda self: self.broker.refused)
     @rule()
     def broker_takes_everything_again(self) -> None:
-        self.broker.refused.clear()
+        self.broker.take_everything_again()
+
+    # Operators
+
+    @rule(action=st.sampled_from(["retry", "discard", "pause", "resume"]), key=keys)
+    def an_operator_acts(self, action: str, key: str | None) -> None:
+        """Whether or not the broker would take it now. Without a key: all, or the topic."""
+        desk = self.database.desk
+        match action:
+            case "retry":
+                self.database.operate(desk.retry(key))
+            case "discard":
+                self._discard_first(key)
+            case "pause":
+                self.database.operate(desk.pause(key))
+            case "resume":
+                self.database.operate(desk.resume())
+
+    def _discard_first(self, key: str | None) -> None:
+        for one in self.database.desk.parked:
+            if one.event.key == key and one.release_window is None:
+                self.database.operate(self.database.desk.discard([one.event.event_id]))
+                self.discarded.add(one.event.event_id)
+                return
 
     # The judgement
 
@@ -244,7 +276,7 @@ class RelayMachine(RuleBasedStateMachine):
         for xid in self.database.prepared:
             self.database.end_prepared(xid, commit=True)
         self.database.flush()
-        self.broker.refused.clear()
+        self.broker.take_everything_again()
         self.broker.doubt = None
         for process in self.processes:
             process.half_a_step()
@@ -252,7 +284,11 @@ class RelayMachine(RuleBasedStateMachine):
         self.end_and_start_again(relay=1 - leader, cleanly=False)
         self.database.now_s += 60.0
         self.processes[leader].run_until_idle(STEPS_TO_DRAIN_MAX)
+        self.database.operate(self.database.desk.retry(None).resume())
+        self.processes[leader].run_until_idle(STEPS_TO_DRAIN_MAX)
         self._require("I9", self.processes[leader].idle, "not drained")
+        left = self.database.desk
+        self._require("I9", not left.parked and not left.holds, f"not released: {left}")
 
     def _leader(self) -> int:
         owners = [process.owner for process in self.processes]
@@ -265,7 +301,7 @@ class RelayMachine(RuleBasedStateMachine):
         page = self.parts.reading.page_events_max
         self._require("I5", most <= page, f"{most} in flight, a page has {page}")
         repeatable = self.repeatable + sum(process.repeatable for process in processes)
-        history = History(self._meant(), self._by_partition())
+        history = History(self._meant(), self._by_partition(), self.discarded)
         verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
         for found in verdict.violations:
             self._require(found.invariant, False, found.sentence)

@@ -7,6 +7,7 @@ elected: that is the zombie, and nothing in the process can notice it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.lease import RENEW_EVERY_S
-from relay.core.machine import Moment, Relay, State, step
+from relay.core.machine import Moment, Relay, State, Step, step
 from relay.core.retention import Emptied, Survey
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Keeping, RotationPass
@@ -60,6 +61,7 @@ class Parts:
     make_store: MakesStore = honest_store
     make_sink: MakesSink = honest_sink
     make_rotation: MakesRotation = FakeRotation
+    step: Callable[[Relay, told.Input, Moment], Step] = step
 
 
 @dataclass
@@ -221,7 +223,7 @@ class Process:
 
     def _tell(self, given: told.Input) -> None:
         moment = Moment(self.database.now_s, self.stopping)
-        self._relay, self._effect = step(self._relay, given, moment)
+        self._relay, self._effect = self.parts.step(self._relay, given, moment)
         if isinstance(self._effect, do.Stop):
             assert self._relay.state is State.STOPPED
             self.stopped = True
@@ -236,8 +238,8 @@ class Process:
                 return told.PageRead(term.source.read(window, page))
             case do.Send(rows, number):
                 return self._send(term, rows, number)
-            case do.Save(cursor, unblocks):
-                return self._stored(term.store.save(cursor, unblocks=unblocks))
+            case do.Save(cursor, unblocks, parked):
+                return self._stored(term.store.save(cursor, unblocks=unblocks, parked=parked))
             case do.ReportBlocked(event_id, reason):
                 term.store.report_blocked(event_id, reason)
                 return told.Reported()

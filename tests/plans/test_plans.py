@@ -74,7 +74,31 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0}
     entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
     event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
+    chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
+    key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
+    rows = {"positions": [1, LEAF], "reasons": ["r", "r"]}
+    begun = {"topics": ["t"], "keys": ["k"], "ids": [event["event"]], "reasons": ["r"]}
+    note = {"action": "retry", "events": [], **key_of_topic}
     return {
+        "parking_put": rows,
+        "parking_put_back": rows,
+        "parking_hold": begun,
+        "parking_done": {"position": 1},
+        "parking_release": {"number": 9, "released": [1]},
+        "parking_end": {"released": [1]},
+        "parking_take": {"begun": [1]},
+        "parking_plan": {"after": 0, "chunk_bits": 13},
+        "parking_page": {"first": 1, "last": 9, "limit": 9},
+        "parked_list": chosen,
+        "parked_show": chosen,
+        "parked_retry_holds": chosen,
+        "parked_retry_keyless": chosen,
+        "parked_lock_holds": chosen,
+        "parked_discard": chosen,
+        "parked_release_empty": chosen,
+        "parked_pause": key_of_topic,
+        "parked_resume": key_of_topic,
+        "parked_note": note,
         "window_plan": in_window,
         "window_page": page_parameters(window, ring.window.pages[0]),
         "status_pending": {**in_window, "after": "{0}", "limit": 1_000_000},
@@ -167,6 +191,27 @@ def test_a_page_reads_none_of_what_was_published_before_its_window(ring: Ring) -
     bound = page_parameters(ring.window.cursor.window, page)
     found = explain(ring.connection, sql.load("window")["window_page"], bound)
     assert (found.rows, found.rows_discarded) == (page.last_position - page.first_position + 1, 0)
+
+
+def test_an_event_to_be_parked_is_looked_for_in_its_own_leaf_alone(ring: Ring) -> None:
+    page = ring.window.pages[0]
+    bound = {"positions": [page.first_position], "reasons": ["too large"]}
+    with ring.connection.transaction(force_rollback=True):
+        found = explain(ring.connection, sql.load("parking")["parking_put"], bound)
+    run = {
+        (node["Relation Name"], node.get("Index Name"))
+        for node in found.nodes()
+        if node.get("Relation Name", "").startswith("event_") and node["Actual Loops"]
+    }
+    leaf = page.first_position // LEAF % 8
+    assert run == {(f"event_{leaf}", f"event_{leaf}_position_idx")}
+
+
+def test_a_look_learns_of_operators_from_indexes_that_are_empty(ring: Ring) -> None:
+    found = explain(ring.connection, sql.load("parking")["parking_wanted"], {})
+    indexes = {index for _, _, index in found.scans()}
+    assert indexes == {"hold_news_idx", "parked_released_idx", "hold_key_idx"}
+    assert found.rows_discarded == 0
 
 
 def test_the_newest_entry_of_the_log_is_found_by_the_index_that_fences(ring: Ring) -> None:

@@ -8,11 +8,21 @@ from structlog.testing import capture_logs
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.blockers import Blocker, Blockers
+from relay.core.cursor import Cursor
 from relay.core.machine import Relay
+from relay.core.parking import Parked
 from relay.core.retention import Due, Emptied
+from relay.core.snapshot import Snapshot
 from relay.daemon import narrator
 from relay.daemon.housekeeping import Found
 from relay.daemon.narrator import CHECK_URL, WAITS, Narrator
+
+NOTHING = Snapshot(1, 1, frozenset())
+CURSOR = Cursor(1, 1, NOTHING, NOTHING)
+
+
+def row_of(position: int) -> told.Row:
+    return (position, f"id-{position}", "t", "k", "type", "text/plain", b"x", "time", None)
 
 
 @pytest.fixture
@@ -106,3 +116,22 @@ def test_a_failure_of_housekeeping_is_told_once_until_it_changes_or_passes() -> 
         voice.housekeeping(found())
         voice.housekeeping_failed("away")
     assert [line["reason"] for line in lines] == ["denied", "away", "away"]
+
+
+def test_an_event_that_is_parked_is_named_with_its_reason_and_those_behind_it_are_not() -> None:
+    head, behind = (row_of(position) for position in (1, 2))
+    saved = do.Save(CURSOR, parked=(Parked(head, "too large", ("t", "k")), Parked(behind)))
+    with capture_logs() as lines:
+        Narrator().step(Relay(), saved, told.Saved(CURSOR))
+
+    assert [(one["event"], one["event_id"], one["reason"]) for one in lines] == [
+        ("event_parked", "id-1", "too large")
+    ]
+
+
+def test_an_event_whose_size_was_known_is_not_called_a_refused_batch() -> None:
+    refused = told.Refused("too large", position=1)
+    with capture_logs() as lines:
+        Narrator().step(Relay(), do.Send([row_of(1), row_of(2)], 1), refused)
+
+    assert lines == []

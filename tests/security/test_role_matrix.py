@@ -31,88 +31,110 @@ from tests.relay.events import connected
 from tests.support.postgres import Postgres
 from tests.support.roles import NOBODY, ROLES, users_with_roles
 
-WHO = ("writer", "coordinator", "relay", "monitor", "consumer", "nobody")
+WHO = ("writer", "coordinator", "relay", "monitor", "consumer", "operator", "nobody")
 TABLE = """
-                          writer  coordinator  relay  monitor  consumer  nobody
-    add                      x         x         -       -         -        -
-    add_all                  x         x         -       -         -        -
-    emit                     x         x         -       -         -        -
-    emit_many                x         x         -       -         -        -
-    run                      -         x         -       -         -        -
-    execute                  -         x         -       -         -        -
-    execute with trace       -         x         -       -         -        -
-    is_published             -         x         -       -         -        -
-    once                     -         -         -       -         x        -
-    first_seen               -         -         -       -         x        -
-    status                   -         -         x       x         -        -
-    migrate --down           -         -         -       -         -        -
-    migrate --roles          -         -         -       -         -        -
+                          writer  coordinator  relay  monitor  consumer  operator  nobody
+    add                      x         x         -       -         -         -         -
+    add_all                  x         x         -       -         -         -         -
+    emit                     x         x         -       -         -         -         -
+    emit_many                x         x         -       -         -         -         -
+    run                      -         x         -       -         -         -         -
+    execute                  -         x         -       -         -         -         -
+    execute with trace       -         x         -       -         -         -         -
+    is_published             -         x         -       -         -         -         -
+    once                     -         -         -       -         x         -         -
+    first_seen               -         -         -       -         x         -         -
+    status                   -         -         x       x         -         -         -
+    migrate --down           -         -         -       -         -         -         -
+    migrate --roles          -         -         -       -         -         -         -
 
-    read topics              -         -         x       -         -        -
-    read keys                -         -         x       -         -        -
-    read payloads            -         -         x       -         -        -
-    read headers             -         -         x       -         -        -
-    read a leaf              -         -         -       -         -        -
-    read records             -         x         -       -         -        -
-    read runs                -         x         -       -         -        -
-    write a run's ack        -         x         -       -         -        -
-    write an ack             -         x         -       -         -        -
-    expire                   -         -         -       -         x        -
-    read taken events        -         -         -       -         -        -
-    read what is parked      -         -         -       -         x        -
-    move a mark              -         -         -       -         x        -
-    trim recent ids          -         -         -       -         x        -
-    delete a mark            -         -         -       -         -        -
-    move the generation      -         -         -       -         -        -
-    read intents             -         x         -       -         -        -
-    delete settlements       -         x         -       -         -        -
-    recover                  -         x         -       -         -        -
-    write a position         -         -         -       -         -        -
-    write a txid             -         -         -       -         -        -
-    write a record's txid    -         -         -       -         -        -
-    change an event          -         -         -       -         -        -
-    delete an event          -         -         -       -         -        -
-    empty a leaf             -         -         x       -         -        -
-    empty the table          -         -         -       -         -        -
-    delete a window          -         -         -       -         -        -
-    park an event            -         -         -       -         -        -
-    delete a record          -         -         -       -         -        -
-    delete from the inbox    -         -         -       -         -        -
-    create in the schema     -         -         -       -         -        -
+    read topics              -         -         x       -         -         -         -
+    read keys                -         -         x       -         -         -         -
+    read payloads            -         -         x       -         -         -         -
+    read headers             -         -         x       -         -         -         -
+    read a leaf              -         -         -       -         -         -         -
+    read records             -         x         -       -         -         -         -
+    read runs                -         x         -       -         -         -         -
+    write a run's ack        -         x         -       -         -         -         -
+    write an ack             -         x         -       -         -         -         -
+    expire                   -         -         -       -         x         -         -
+    read taken events        -         -         -       -         -         -         -
+    read what is parked      -         -         -       -         x         -         -
+    move a mark              -         -         -       -         x         -         -
+    trim recent ids          -         -         -       -         x         -         -
+    delete a mark            -         -         -       -         -         -         -
+    move the generation      -         -         -       -         -         -         -
+    read intents             -         x         -       -         -         -         -
+    delete settlements       -         x         -       -         -         -         -
+    recover                  -         x         -       -         -         -         -
+    write a position         -         -         -       -         -         -         -
+    write a txid             -         -         -       -         -         -         -
+    write a record's txid    -         -         -       -         -         -         -
+    change an event          -         -         -       -         -         -         -
+    delete an event          -         -         -       -         -         -         -
+    empty a leaf             -         -         x       -         -         -         -
+    empty the table          -         -         -       -         -         -         -
+    delete a window          -         -         -       -         -         -         -
+    park an event            -         -         x       -         -         -         -
+    delete a record          -         -         -       -         -         -         -
+    delete from the inbox    -         -         -       -         -         -         -
+    create in the schema     -         -         -       -         -         -         -
 
-    session_pinned           x         x         x       x         x        x
-    window_snapshot          x         x         x       x         x        x
-    window_plan              -         -         x       -         -        -
-    window_page              -         -         x       -         -        -
-    cursor_newest            -         -         x       x         -        -
-    cursor_append            -         -         x       -         -        -
-    cursor_block             -         -         x       -         -        -
-    cursor_unblock           -         -         x       -         -        -
-    lease_acquire            -         -         x       -         -        -
-    lease_renew              -         -         x       -         -        -
-    lease_release            -         -         x       -         -        -
-    status_lease             -         -         x       x         -        -
-    status_pending           -         -         x       x         -        -
-    status_parked            -         -         x       x         -        -
-    status_retained          -         -         x       x         -        -
-    blockers_named           x         x         x       x         -        -
-    rotation_settings        x         x         x       x         x        x
-    rotation_survey          -         -         x       -         -        -
-    rotation_mark            -         -         x       -         -        -
-    rotation_forget          -         -         x       -         -        -
-    rotation_lock            -         -         x       -         -        -
-    rotation_term            -         -         x       x         -        -
-    rotation_needed          -         -         x       -         -        -
-    rotation_log_needed      -         -         x       -         -        -
-    rotation_truncate        -         -         x       -         -        -
-    cluster_identity         x         x         x       x         x        x
-    cluster_schema           x         x         x       x         -        -
-    cluster_version          -         -         x       x         -        -
-    cluster_hazards          -         -         x       x         -        -
-    cluster_epoch_add        -         -         x       -         -        -
-    cluster_epochs           -         -         x       -         -        -
-    downgrade_parked         -         -         -       -         x        -
-    downgrade_not_undone     -         x         -       -         -        -
+    session_pinned           x         x         x       x         x         x         x
+    window_snapshot          x         x         x       x         x         x         x
+    window_plan              -         -         x       -         -         -         -
+    window_page              -         -         x       -         -         -         -
+    cursor_newest            -         -         x       x         -         -         -
+    cursor_append            -         -         x       -         -         -         -
+    cursor_block             -         -         x       -         -         -         -
+    cursor_unblock           -         -         x       -         -         -         -
+    lease_acquire            -         -         x       -         -         -         -
+    lease_renew              -         -         x       -         -         -         -
+    lease_release            -         -         x       -         -         -         -
+    status_lease             -         -         x       x         -         -         -
+    status_pending           -         -         x       x         -         -         -
+    status_parked            -         -         x       x         -         x         -
+    status_retained          -         -         x       x         -         -         -
+    blockers_named           x         x         x       x         -         x         -
+    rotation_settings        x         x         x       x         x         x         x
+    rotation_survey          -         -         x       -         -         -         -
+    rotation_mark            -         -         x       -         -         -         -
+    rotation_forget          -         -         x       -         -         -         -
+    rotation_lock            -         -         x       -         -         -         -
+    rotation_term            -         -         x       x         -         -         -
+    rotation_needed          -         -         x       -         -         -         -
+    rotation_log_needed      -         -         x       -         -         -         -
+    rotation_truncate        -         -         x       -         -         -         -
+    cluster_identity         x         x         x       x         x         x         x
+    cluster_schema           x         x         x       x         -         x         -
+    cluster_version          -         -         x       x         -         x         -
+    cluster_hazards          -         -         x       x         -         -         -
+    cluster_epoch_add        -         -         x       -         -         -         -
+    cluster_epochs           -         -         x       -         -         -         -
+    downgrade_parked         -         -         -       -         x         -         -
+    downgrade_not_undone     -         x         -       -         -         -         -
+    parking_put              -         -         x       -         -         -         -
+    parking_put_back         -         -         x       -         -         -         -
+    parking_hold             -         -         x       -         -         -         -
+    parking_done             -         -         x       -         -         x         -
+    parking_holds            -         -         x       -         -         x         -
+    parking_wanted           -         -         x       -         -         x         -
+    parking_news             -         -         x       -         -         x         -
+    parking_release          -         -         x       -         -         -         -
+    parking_end              -         -         x       -         -         -         -
+    parking_take             -         -         x       -         -         -         -
+    parking_plan             -         -         x       -         -         x         -
+    parking_page             -         -         x       -         -         x         -
+    parked_list              -         -         x       -         -         x         -
+    parked_show              -         -         x       -         -         x         -
+    parked_retry_holds       -         -         x       -         -         x         -
+    parked_retry_keyless     -         -         x       -         -         x         -
+    parked_lock_holds        -         -         x       -         -         x         -
+    parked_discard           -         -         x       -         -         x         -
+    parked_release_empty     -         -         x       -         -         x         -
+    parked_pause             -         -         x       -         -         x         -
+    parked_resume            -         -         x       -         -         x         -
+    parked_note              -         -         -       -         -         x         -
 """
 
 SQL = {
@@ -151,8 +173,8 @@ SQL = {
     "empty a leaf": "truncate outbox.event_0",
     "empty the table": "truncate outbox.event",
     "delete a window": "delete from outbox.window",
-    "park an event": "insert into outbox.parked (position, id, topic, reason)"
-    " values (1, gen_random_uuid(), 't', 'r')",
+    "park an event": "insert into outbox.parked (position, id, topic, reason, type, content_type,"
+    " headers, created_at) values (1, gen_random_uuid(), 't', 'r', 't', 'c', '{}', now())",
     "delete a record": "delete from public.transaction_records",
     "delete from the inbox": "delete from inbox.seen",
     "create in the schema": "create table outbox.mine ()",
@@ -162,7 +184,24 @@ _RANGES = {"low": "{1}", "high": "{2}"}
 _PLACE = {"first": 0, "last": 9, "leaf": 0, "since": "1:1:", "until": "2:2:", "limit": 1}
 _LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0}
 _ENTRY = {"number": 1, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
+_CHOSEN = {"topic": "t", "key": "k", "id": str(uuid4()), "older_than_s": 0.0}
+_KEY = {"topic": "t", "key": "k", "who": "w", "why": "y"}
+_ROWS = {"positions": [1], "reasons": ["r"]}
+_PARKED = ("list", "show", "retry_holds", "retry_keyless", "lock_holds", "discard", "release_empty")
 BOUND: Mapping[str, Mapping[str, object]] = {
+    **dict.fromkeys((f"parked_{name}" for name in _PARKED), _CHOSEN),
+    "parked_pause": _KEY,
+    "parked_resume": _KEY,
+    "parked_note": {"action": "retry", "events": [], **_KEY},
+    "parking_put": _ROWS,
+    "parking_put_back": _ROWS,
+    "parking_hold": {"topics": ["t"], "keys": ["k"], "ids": [str(uuid4())], "reasons": ["r"]},
+    "parking_done": {"position": 1},
+    "parking_release": {"number": 9, "released": [1]},
+    "parking_end": {"released": [1]},
+    "parking_take": {"begun": [1]},
+    "parking_plan": {"after": 0, "chunk_bits": CHUNK_BITS},
+    "parking_page": _PLACE,
     "window_plan": {**_RANGES, "after": 0, "chunk_bits": CHUNK_BITS},
     "window_page": _PLACE,
     "status_pending": {**_RANGES, "after": "{0}", "limit": 1},

@@ -15,7 +15,14 @@ from psycopg import sql
 
 from relay.admin.roles import grant_roles
 
-ROLES = ("outbox_writer", "outbox_coordinator", "outbox_relay", "outbox_monitor", "outbox_consumer")
+ROLES = (
+    "outbox_writer",
+    "outbox_coordinator",
+    "outbox_relay",
+    "outbox_monitor",
+    "outbox_consumer",
+    "outbox_operator",
+)
 NOBODY = "nobody"
 """A user without any role."""
 

@@ -1,0 +1,66 @@
+"""What the relay is at one moment: the values that its table (machine.py) steps between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from relay.core import inputs as told
+from relay.core.cursor import Cursor
+from relay.core.parking import Parked
+from relay.core.window import CHUNK_BITS, Page
+from relay.errors import IllegalTransition
+
+__all__ = ["PAGE_EVENTS", "Moment", "Relay", "State"]
+
+PAGE_EVENTS = 1 << CHUNK_BITS
+"""The most that a page holds, and so the most that is sent at once."""
+
+
+class State(Enum):
+    """What the relay waits for."""
+
+    STANDBY = "another relay leads, or none does yet"
+    LOADING = "reads the cursor"
+    LOOKING = "asks what has become visible"
+    READING = "reads a page"
+    SENDING = "waits for the broker's acknowledgement"
+    SAVING = "stores how far it got inside the window"
+    REPORTING = "stores which event the broker refuses"
+    RETRYING = "rests before the same events are sent again"
+    CLOSING = "stores that the window is published"
+    RESTING = "nothing to publish"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the shell knows at a step: monotonic seconds, and whether it was asked to stop."""
+
+    now_s: float
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Everything the relay remembers. Immutable, so a refused input has changed nothing."""
+
+    state: State = State.STANDBY
+    cursor: Cursor | None = None
+    pages: tuple[Page, ...] = ()
+    rows: told.Rows = ()
+    aside: tuple[Parked, ...] = ()
+    held: told.Holds = frozenset()
+    at_once: int = PAGE_EVENTS
+    attempts: int = 0
+    reported: bool = False
+    rest_s: float = 0.0
+    opened_at_s: float = 0.0
+    busy_until_s: float = 0.0
+
+    @property
+    def at(self) -> Cursor:
+        """The cursor, which every state but STANDBY and LOADING has."""
+        if self.cursor is None:
+            raise IllegalTransition(f"{self.state.name} without a cursor")
+        return self.cursor
