@@ -5,7 +5,7 @@ Fakes and real parts pass the same tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from relay.core.blockers import Blockers
@@ -16,7 +16,7 @@ from relay.core.retention import Emptied, Milestone, Survey
 from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
 
-__all__ = ["CursorStore", "LeaseStore", "PageSource", "Rotation", "Sink"]
+__all__ = ["AwaitedTopics", "CursorStore", "LeaseStore", "PageSource", "Rotation", "Sink"]
 
 
 class CursorStore(Protocol):
@@ -32,8 +32,9 @@ class CursorStore(Protocol):
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         """Take S; if it shows what `cursor` had not seen, store the window, synchronously.
 
-        What operators want of parked events comes first: a window with S = C, stored in the
-        transaction that fixes which parked events it carries and what is held from here on.
+        What operators want of parked events comes first, unless that was the last window too: a
+        window with S = C, stored in the transaction that fixes which parked events it carries, at
+        most RELEASED_MAX, and what is held meanwhile.
 
         S is taken and stored on one server connection in one transaction: a crash of the database
         between the two ends both. On return every event of the window is durable. Raises Fenced
@@ -51,6 +52,19 @@ class CursorStore(Protocol):
 
     def report_blocked(self, event_id: str, reason: str) -> None:
         """Let `relay status` show which event the broker refuses."""
+
+
+class AwaitedTopics(Protocol):
+    """Topics that are missing at the broker, and whose events wait (core/parking.py).
+
+    Every method raises Unreachable when the database is away.
+    """
+
+    def missing(self) -> frozenset[str]:
+        """All that are waited for."""
+
+    def release(self, topics: Iterable[str]) -> None:
+        """Ask the leader to publish the events of `topics`, which are there now."""
 
 
 class PageSource(Protocol):

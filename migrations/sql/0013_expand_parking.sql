@@ -25,7 +25,8 @@ create index parked_released_idx on outbox.parked (position) where released_at i
 -- hold: what must wait: a key of a topic, or, without a key, the topic. Begun by the leader when the
 -- broker refuses, or by an operator (`paused_by`). Operators never end one: they set `released_at`,
 -- and the leader ends it in the transaction that stores a window for what waits. `taken`: the leader
--- knows of it.
+-- knows of it. `release_window`: the last window that carries some of its events, while more are left.
+-- `until_topic`: the topic is missing, and the leader releases it once it is there.
 create table outbox.hold (
     id          bigint      generated always as identity primary key,
     topic       text        not null,
@@ -35,11 +36,15 @@ create table outbox.hold (
     since       timestamptz not null default clock_timestamp(),
     paused_by   text,
     taken       boolean     not null default false,
-    released_at timestamptz
+    until_topic boolean     not null default false,
+    released_at timestamptz,
+    release_window bigint
 );
 create index hold_key_idx on outbox.hold (topic, hashtextextended(key, 0));
 -- Empty but for the moments between an operator's wish and the leader's next look.
 create index hold_news_idx on outbox.hold (id) where not taken or released_at is not null;
+
+create index hold_awaited_idx on outbox.hold (topic) where until_topic;
 
 -- parked_action: what operators did to parked events and to keys: who, when and why.
 create table outbox.parked_action (

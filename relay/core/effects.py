@@ -42,7 +42,7 @@ class Load(Effect):
 class OpenNext(Effect):
     """See what `cursor` does not see; if that is anything, store the window that holds it.
 
-    What operators want of the parked events comes first, in a window of its own.
+    What operators want of the parked events comes in windows of its own, in turns with the others.
 
     Answer: Opened, NothingAhead.
     """

@@ -92,7 +92,7 @@ class Loaded(Input):
 class Opened(Input):
     """The next window is stored, synchronously: what it holds is durable and may be sent.
 
-    `held` is all that waits from here on; None when that has not changed.
+    `held` is all that waits in this window; None when that has not changed.
     """
 
     cursor: Cursor

@@ -30,9 +30,9 @@ What is authoritative: the log of windows in the database, nothing here. Invaria
     what SAVING leaves out.
   - After any failure the same events are sent again from the first that is not known to be
     acknowledged; nothing is skipped. An event that the broker will never take is set aside, with
-    all of its key behind it (parking.py). One whose topic is missing is waited at, with its reason
-    reported: those before it are published, those behind it are not, and it goes out by itself
-    once the topic is there.
+    all of its key behind it (parking.py), and one whose topic is still missing after some attempts
+    with all of that topic. Where all topics are refused it is waited at, with its reason reported:
+    those before it are published, those behind it are not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from types import MappingProxyType
 
 from relay.core import effects as do
 from relay.core import inputs as told
-from relay.core.pacing import WINDOW_EVERY_S, next_rest_s, retry_rest_s
+from relay.core.pacing import MISSING_ASKED_FOR, WINDOW_EVERY_S, next_rest_s, retry_rest_s
 from relay.core.parking import divert, passed, set_aside
 from relay.core.state import PAGE_EVENTS, Moment, Relay, State
 from relay.errors import IllegalTransition
@@ -153,7 +153,7 @@ def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
         return _park(relay, refused)
     if blameless := _blameless(sent, refused.topic):
         return _send(replace(relay, at_once=blameless, attempts=0))
-    if not refused.passing:
+    if not refused.passing or (refused.topic and relay.attempts >= MISSING_ASKED_FOR):
         return _park(relay, refused)
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
     reason = f"topic {told.topic(sent[0])}: {refused.reason}"

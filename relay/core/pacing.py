@@ -22,6 +22,10 @@ WINDOW_EVERY_S = 0.005
 Under load it is let grow instead.
 """
 
+MISSING_ASKED_FOR = 3
+"""How often a missing topic is asked for again before its events are set aside, so that the others
+flow: 0.7 s in all. One that was just created is unknown to some brokers for a moment."""
+
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 

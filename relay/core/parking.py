@@ -8,15 +8,20 @@ Here a refusal begins a *hold* of (topic, key), and whatever is held is diverted
 copied into `outbox.parked` by the very entry of the log of windows that passes it. So each event
 behind the cursor is acknowledged by the broker or stands in that table, whenever the relay dies. An
 event without a key has no followers and begins no hold; a topic that is refused whole is held
-whole, for each of its events would be refused. What an operator pauses is a hold as well.
+whole, for each of its events would be refused. What an operator pauses is a hold as well. A topic
+that is missing is held whole too, and released as by an operator once it is there, for which the
+leader looks every few seconds (daemon/housekeeping.py): so one name with a typing error, or one
+topic that was deleted, does not stop the others.
 
 Release keeps the order by taking its turn in the log of windows. It is a window of its own, n + 1,
 with S = C, so that it holds nothing fresh; the transaction that stores it also fixes which parked
-events it carries, all of the released keys, and ends their holds. Nothing else is read until it is
-done, so nothing fresh of these keys can come before it, and all of it has places (n + 1, position)
-that rise in its partitions. An event that is refused again goes back to its place in the table,
-with a new hold, and those of its key that are still to come are diverted behind it. A crash at any
-step finds the window in the log, and what is left of it in the table.
+events it carries, the first RELEASED_MAX of the released keys, and ends their holds if these are
+all. Nothing else is read until it is done, so nothing fresh of these keys can come before it, and
+all of it has places (n + 1, position) that rise in its partitions. While more is left the holds
+stay, but for the window itself, and what is fresh of these keys waits behind it; between two such
+windows the other keys get theirs. An event that is refused again goes back to its place in the
+table, with a new hold, and those of its key that are still to come are diverted behind it. A crash
+at any step finds the window in the log, and what is left of it in the table.
 
 What is authoritative: the holds in the database, read with the cursor. The set in memory is what
 they were at the last entry; an operator's change is taken over by the leader, in the transaction
@@ -31,17 +36,24 @@ from typing import NamedTuple
 
 from relay.core.inputs import Hold, Holds, Refused, Row, Rows, position
 
-__all__ = ["BEHIND", "Parked", "divert", "passed", "set_aside"]
+__all__ = ["BEHIND", "RELEASED_MAX", "Parked", "divert", "passed", "set_aside"]
+
+RELEASED_MAX = 8_192
+"""How many events a window releases: a page, so that other keys wait no longer than for a page."""
 
 BEHIND = "waits behind an earlier event"
 
 
 class Parked(NamedTuple):
-    """An event to be set aside: the hold that it begins, if any, and why."""
+    """An event to be set aside: the hold that it begins, if any, and why.
+
+    `passing`: the hold is for a topic that is missing, and is released once that is there.
+    """
 
     row: Row
     reason: str = BEHIND
     hold: Hold | None = None
+    passing: bool = False
 
 
 def divert(rows: Rows, held: Holds) -> tuple[Rows, list[Parked]]:
@@ -80,7 +92,7 @@ def set_aside(rows: Rows, held: Holds, refused: Refused) -> tuple[Rows, Holds, l
     reason = f"topic {blamed[2]}: {refused.reason}"
     held = held if hold is None else held | {hold}
     free, behind = divert(rows[at + 1 :], held)
-    return [*rows[:at], *free], held, [Parked(blamed, reason, hold), *behind]
+    return [*rows[:at], *free], held, [Parked(blamed, reason, hold, refused.passing), *behind]
 
 
 def _blamed(rows: Rows, refused: Refused) -> int:

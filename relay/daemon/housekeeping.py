@@ -1,4 +1,5 @@
-"""When the rings are emptied: by the leader, beside the publishing, every few seconds.
+"""When the rings are emptied, and topics that are missing are looked for: by the leader, beside the
+publishing, every few seconds.
 
 In a thread and on a connection of its own, since a pass must not hold up a page, a commit or a
 renewal of the lease. The connection is opened for a pass and closed after it: a leader holds three
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.core.blockers import BLOCKS_AFTER_S, Blockers
 from relay.core.retention import (
@@ -27,7 +28,7 @@ from relay.core.retention import (
     next_pass_s,
 )
 from relay.errors import Fenced, RelayError
-from relay.ports import Rotation
+from relay.ports import AwaitedTopics, Rotation
 
 __all__ = ["Found", "Housekeeping", "Keeping", "RotationPass"]
 
@@ -54,6 +55,7 @@ class Found:
     events: tuple[tuple[Due, Emptied], ...]
     log: tuple[tuple[Due, Emptied], ...]
     blockers: Blockers
+    appeared: frozenset[str] = frozenset()
 
     @property
     def outcomes(self) -> list[Emptied]:
@@ -128,18 +130,21 @@ class Housekeeping:
 
     def __init__(
         self,
-        open_rotation: Callable[[], AbstractContextManager[Rotation]],
+        open_stores: Callable[[], AbstractContextManager[tuple[Rotation, AwaitedTopics]]],
         keeping: Keeping,
+        there: Callable[[frozenset[str]], frozenset[str]],
         trusted: Callable[[], bool],
         on_pass: Callable[[Found], None],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`open_rotation` connects for one pass; `trusted`: whether the lease still is.
+        """`open_stores` connects for one pass; `trusted`: whether the lease still is; `there` tells
+        which topics exist, of those that are waited for.
 
         `on_trouble` is told, in words, why a pass failed.
         """
-        self._open_rotation = open_rotation
+        self._open_stores = open_stores
         self._keeping = keeping
+        self._there = there
         self._trusted = trusted
         self._on_pass = on_pass
         self._on_trouble = on_trouble
@@ -168,7 +173,9 @@ class Housekeeping:
     def _pass(self) -> float:
         """One pass; seconds until the next."""
         try:
-            with self._open_rotation() as rotation:
+            with self._open_stores() as (rotation, awaited):
+                # First, so that a leaf that cannot be emptied does not keep events waiting.
+                appeared = self._release(awaited)
                 found = RotationPass(rotation, self._keeping).run()
         except Fenced:
             # The pump meets the same, and steps down.
@@ -180,5 +187,13 @@ class Housekeeping:
         except Exception as problem:  # noqa: BLE001 - a bug here must not end the thread unseen
             self._on_trouble(f"a bug: {type(problem).__name__}")
             return next_pass_s([])
-        self._on_pass(found)
+        self._on_pass(replace(found, appeared=appeared))
         return next_pass_s(found.outcomes)
+
+    def _release(self, awaited: AwaitedTopics) -> frozenset[str]:
+        """Let the events of topics go that were missing and are there now."""
+        missing = awaited.missing()
+        appeared = self._there(missing) if missing else missing
+        if appeared:
+            awaited.release(appeared)
+        return appeared

@@ -25,6 +25,8 @@ SLOW_ACK_S = 10.0
 
 WAITS = "events wait in the database; it goes on by itself"
 CHECK_URL = "check RELAY_DATABASE_URL; this does not pass by itself"
+KEY_WAITS = "its key waits behind it, others flow: see `relay parked list`"
+TOPIC_AWAITED = "the topic's events wait, others flow; they go out by themselves once it is there"
 CUT_SHORT = (
     "the ring was full, or larger than RELAY_RETENTION_BYTES: published events went before their "
     "time; nothing unpublished is ever dropped"
@@ -77,9 +79,9 @@ class Narrator:
 
     def _set_aside(self, parked: Sequence[Parked]) -> None:
         """Name each event that the broker refused, and not those behind it."""
-        for row, reason, hold in parked:
+        for row, reason, hold, passing in parked:
             if reason != BEHIND:
-                advice = "its key waits behind it, others flow: see `relay parked list`"
+                advice = TOPIC_AWAITED if passing else KEY_WAITS
                 held = hold is not None
                 log.error(
                     "event_parked", event_id=row[1], reason=reason, holds_key=held, advice=advice
@@ -113,11 +115,13 @@ class Narrator:
         log.warning("lease_request_failed", reason=reason, advice="asked again at once")
 
     def housekeeping(self, found: Found) -> None:
-        """Tell of a pass over the rings: what was emptied early, and who is in the way.
+        """Tell of a pass: what was emptied early, who is in the way, and which topics came to be.
 
         Called in another thread than the rest; it shares nothing with that.
         """
         self._trouble = ""
+        for topic in sorted(found.appeared):
+            log.info("topic_appeared", topic=topic, advice="its events are published now")
         for leaf, outcome in found.events:
             if leaf.for_room and outcome is Emptied.EMPTIED:
                 log.warning("retention_cut_short", leaf=leaf.slot, advice=CUT_SHORT)

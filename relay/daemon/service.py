@@ -22,12 +22,13 @@ from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S
 from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
-from relay.kafka.topics import TopicMaker
+from relay.kafka.topics import TopicMaker, Topics
 from relay.observe.logs import log
 from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
+from relay.postgres.parking import AwaitedTopics
 from relay.postgres.rotation import PostgresRotation
 from relay.postgres.status_reader import read_status
 from relay.postgres.window_reader import PageReader
@@ -61,6 +62,7 @@ class Service:
         self._sink = KafkaSink(
             producer_properties, source, monotonic_s, self._narrator.broker_trouble, topics
         )
+        self._topics = Topics(producer_properties, topics)
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
@@ -157,13 +159,14 @@ class Service:
 
     def _housekeeping(self, term: int) -> Housekeeping:
         @contextmanager
-        def open_rotation() -> Iterator[PostgresRotation]:
+        def open_stores() -> Iterator[tuple[PostgresRotation, AwaitedTopics]]:
             with closing(connect(self._url, "housekeeping")) as connection:
-                yield PostgresRotation(connection, self._owner, term)
+                yield PostgresRotation(connection, self._owner, term), AwaitedTopics(connection)
 
         return Housekeeping(
-            open_rotation,
+            open_stores,
             self._keeping,
+            self._topics.there,
             trusted=lambda: self._elector.trusted(term),
             on_pass=self._narrator.housekeeping,
             on_trouble=self._narrator.housekeeping_failed,

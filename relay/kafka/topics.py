@@ -18,7 +18,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
 
 from relay.kafka.properties import SILENT
 
-__all__ = ["TopicMaker"]
+__all__ = ["TopicMaker", "Topics"]
+
+LOOK_TIMEOUT_S = 5.0
 
 CREATE_TIMEOUT_S = 1.0
 """Within the lease's margin, as for the metadata: no event is handed over meanwhile."""
@@ -51,3 +53,27 @@ class TopicMaker:
             error: KafkaError = problem.args[0]
             return None if error.code() == KafkaError.TOPIC_ALREADY_EXISTS else error.str()
         return None
+
+
+class Topics:
+    """Which topics there are, for those whose events wait until their topic is there."""
+
+    def __init__(
+        self, properties: Mapping[str, str | int | bool], maker: TopicMaker | None
+    ) -> None:
+        """`maker` makes those that are missing; without it they are only looked for."""
+        self._properties = properties
+        self._maker = maker
+
+    def there(self, topics: frozenset[str]) -> frozenset[str]:
+        """Those of `topics` that exist; none when the broker does not answer.
+
+        All are listed, since a broker may create a topic that is asked for by its name.
+        """
+        configuration: dict[str, Any] = {**self._properties, "logger": SILENT}
+        try:
+            known = AdminClient(configuration).list_topics(timeout=LOOK_TIMEOUT_S).topics.keys()
+        except KafkaException:
+            return frozenset()
+        make = self._maker.make if self._maker else str
+        return frozenset(topic for topic in topics if topic in known or make(topic) is None)

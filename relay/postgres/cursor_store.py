@@ -61,7 +61,7 @@ class PostgresCursorStore:
             # What an earlier life of this term reported may have been mended since.
             self._connection.execute(_CURSOR["cursor_unblock"], self._held)
             cursor = read_cursor(self._connection)
-            held = parking.holds(self._connection)
+            held = parking.holds(self._connection, cursor.number)
             return Loaded(cursor, self._pages_left(cursor), held)
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
@@ -71,15 +71,18 @@ class PostgresCursorStore:
             # Asked before the first answer is read, so that both are one round trip.
             wanted = self._connection.execute(_PARKING["parking_wanted"])
             row, wish = taken.fetchone(), wanted.fetchone()
-            if wish and wish[0]:
+            is_wanted = bool(wish and wish[0])
+            if is_wanted and not cursor.releases:
                 return self._open_release(cursor)
             until = Snapshot.parse(str(row and row[0]))
             pages = plan(self._connection, Window(cursor.until, until), after=0)
             if not pages:
-                return NothingAhead()
+                return self._open_release(cursor) if is_wanted else NothingAhead()
             opened = cursor.opened(until)
             self._append(opened)
-        return Opened(opened, pages)
+            # What that one carried a part of waits on.
+            held = parking.holds(self._connection, opened.number) if cursor.releases else None
+        return Opened(opened, pages, held)
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         """See CursorStore.save."""

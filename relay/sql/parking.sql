@@ -22,10 +22,10 @@ returning p.position;
 -- parking_hold: keys and topics that wait from the present entry of the log on.
 -- Index: none.    Lock: the new rows'.
 -- Guarantee: in the transaction that parks the first of them, so a new leader finds both.
-insert into outbox.hold (topic, key, event_id, reason, taken)
-select r.topic, r.key, r.event_id, r.reason, true
-from unnest(%(topics)s::text[], %(keys)s::text[], %(ids)s::uuid[], %(reasons)s::text[])
-    as r (topic, key, event_id, reason);
+insert into outbox.hold (topic, key, event_id, reason, until_topic, taken)
+select r.topic, r.key, r.event_id, r.reason, r.until_topic, true
+from unnest(%(topics)s::text[], %(keys)s::text[], %(ids)s::uuid[], %(reasons)s::text[], %(until_topic)s::bool[])
+    as r (topic, key, event_id, reason, until_topic);
 
 -- parking_done: released events up to a position are out.
 -- Index: parked_releasing_idx.    Lock: those rows'.
@@ -33,10 +33,12 @@ from unnest(%(topics)s::text[], %(keys)s::text[], %(ids)s::uuid[], %(reasons)s::
 -- it.
 delete from outbox.parked where release_window is not null and position <= %(position)s;
 
--- parking_holds: all that waits.
+-- parking_holds: all that waits in a window: all, but for what the window itself carries out.
 -- Index: none (a row for each key that waits).    Lock: none.
 -- Guarantee: read in the transaction that reads the cursor, or that stores a window for a change.
-select distinct topic, key from outbox.hold;
+-- Trap: by `released_at` a leader that takes the window up again would not see a hold that was begun
+-- in it, and released at once: the key's rest would overtake its head.
+select distinct topic, key from outbox.hold where release_window is distinct from %(number)s;
 
 -- parking_wanted: whether operators want something of what is parked; asked at each look.
 -- Index: hold_news_idx, parked_released_idx, which are empty but for moments; hold_key_idx.    Lock:
@@ -57,41 +59,59 @@ select id, released_at is not null from outbox.hold
 where not taken or released_at is not null
 for update;
 
--- parking_release: fixes which parked events a window carries out: all that the holds to be ended
--- cover and no other hold does, and events without a key that were asked for.
+-- parking_release: fixes which parked events a window carries out: the first of all that the holds
+-- to be ended cover and no other hold does, and of events without a key that were asked for.
 -- Index: hold_pkey, parked_key_idx for each hold, parked_released_idx; hold_key_idx for each
 -- event.    Lock: the rows that are released.
--- Guarantee: in the transaction that stores the window. All of a key is in it, as only the leader
--- parks, so nothing of the key is left to wait for when its hold has ended.
+-- Guarantee: in the transaction that stores the window. Fewer than the limit are all, as only the
+-- leader parks, so nothing of their keys is left to wait for when the holds end.
 update outbox.parked set release_window = %(number)s, released_at = null
 where position = any (array(
-    select p.position from outbox.hold h
-    join outbox.parked p on p.topic = h.topic
-        and hashtextextended(p.key, 0) = hashtextextended(h.key, 0) and p.key = h.key
-    where h.id = any (%(released)s::bigint[]) and h.key is not null
-    union
-    select p.position from outbox.hold h
-    join outbox.parked p on p.topic = h.topic
-    where h.id = any (%(released)s::bigint[]) and h.key is null
-    union
-    select p.position from outbox.parked p where p.released_at is not null))
-  and not exists (
-    select from outbox.hold h
-    where h.topic = parked.topic and hashtextextended(h.key, 0) = hashtextextended(parked.key, 0)
-      and h.key = parked.key and h.id <> all (%(released)s::bigint[]))
-  and not exists (
-    select from outbox.hold h
-    where h.topic = parked.topic and hashtextextended(h.key, 0) is null
-      and h.key is null and h.id <> all (%(released)s::bigint[]));
+    select one.position from (
+        select p.position, p.topic, p.key from outbox.hold h
+        join outbox.parked p on p.topic = h.topic
+            and hashtextextended(p.key, 0) = hashtextextended(h.key, 0) and p.key = h.key
+        where h.id = any (%(released)s::bigint[]) and h.key is not null
+        union
+        select p.position, p.topic, p.key from outbox.hold h
+        join outbox.parked p on p.topic = h.topic
+        where h.id = any (%(released)s::bigint[]) and h.key is null
+        union
+        select p.position, p.topic, p.key from outbox.parked p where p.released_at is not null) one
+    where not exists (
+        select from outbox.hold h
+        where h.topic = one.topic and hashtextextended(h.key, 0) = hashtextextended(one.key, 0)
+          and h.key = one.key and h.id <> all (%(released)s::bigint[]))
+      and not exists (
+        select from outbox.hold h
+        where h.topic = one.topic and hashtextextended(h.key, 0) is null
+          and h.key is null and h.id <> all (%(released)s::bigint[]))
+    order by one.position
+    limit %(limit)s))
+returning position;
 
 -- parking_end: the holds whose events are on their way.
 -- Index: hold_pkey.    Lock: those rows'.
 -- Guarantee: in the transaction that stores the window that carries them.
 delete from outbox.hold where id = any (%(released)s::bigint[]);
 
+-- parking_go_on: the holds of which a window carries only a part.
+-- Index: hold_pkey.    Lock: those rows'.
+-- Guarantee: in the transaction that stores the window.
+update outbox.hold set release_window = %(number)s where id = any (%(released)s::bigint[]);
+
 -- parking_take: the holds that operators have begun are known to the leader.
 -- Index: hold_pkey.    Lock: those rows'.
 update outbox.hold set taken = true where id = any (%(begun)s::bigint[]);
+
+-- parking_awaited: topics that are held until they exist.
+-- Index: hold_awaited_idx (a row for each topic that is missing).    Lock: none.
+select distinct topic from outbox.hold where until_topic and released_at is null;
+
+-- parking_there: asks the leader to release topics that have come to exist.
+-- Index: hold_awaited_idx.    Lock: those rows'.
+update outbox.hold set released_at = clock_timestamp()
+where until_topic and released_at is null and topic = any (%(topics)s::text[]);
 
 -- parking_plan: where the events of the window that releases lie, as window_plan says it.
 -- Index: parked_releasing_idx.    Lock: none.

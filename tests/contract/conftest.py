@@ -12,12 +12,14 @@ import pytest
 from relay.core.lease import LEASE_TTL_S
 from relay.core.retention import EVENT_RING
 from relay.ports import CursorStore, LeaseStore, PageSource, Rotation
+from relay.postgres import parking
 from relay.postgres.connect import connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
 from relay.postgres.parked_desk import By, Chosen, ParkedDesk
 from relay.postgres.rotation import PostgresRotation
 from relay.postgres.window_reader import PageReader
+from tests.model.fake_parking import RELEASED_MAX
 from tests.model.fake_postgres import FakePostgres, Session, Transaction
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
@@ -180,10 +182,12 @@ class PostgresWorld:
 
 
 @pytest.fixture(params=["fake", "postgresql"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh database with an empty outbox and a lease that nobody holds."""
     if request.param == "fake":
         yield FakeWorld()
     else:
+        # As few as in the fake, so that a release takes several windows.
+        monkeypatch.setattr(parking, "RELEASED_MAX", RELEASED_MAX)
         with closing(PostgresWorld(request.getfixturevalue("database_url"))) as real:
             yield real

@@ -89,6 +89,47 @@ def test_the_hold_ends_with_the_window_that_releases(world: World) -> None:
     assert store.load().held == frozenset()
 
 
+def test_what_is_more_than_a_window_releases_waits_on_for_a_later_one(world: World) -> None:
+    store = leading(world)
+    write(world, 1, 2, 3, 4)
+    head = read(world, parked_whole(world, store))[0]
+    first = released(world, store)
+    cursor = store.save(first.cursor.advanced(read(world, first)[-1][0]), unblocks=False).cursor
+    second = store.open_next(cursor)
+
+    assert first.held == frozenset()
+    assert isinstance(second, Opened)
+    assert numbers_of(read(world, second)) == [4]
+    assert second.held == frozenset()
+    assert held_by(head) not in store.load().held
+
+
+def test_between_two_windows_that_release_what_is_fresh_gets_its_own_and_the_key_is_held(
+    world: World,
+) -> None:
+    store = leading(world)
+    write(world, 1, 2, 3, 4)
+    head = read(world, parked_whole(world, store))[0]
+    write(world, 5)
+    first = released(world, store)
+    cursor = store.save(first.cursor.advanced(read(world, first)[-1][0]), unblocks=False).cursor
+    fresh = store.open_next(cursor)
+
+    assert isinstance(fresh, Opened)
+    assert numbers_of(read(world, fresh)) == [5]
+    assert fresh.held == frozenset[Hold]([held_by(head)])
+    assert store.load().held == {held_by(head)}
+
+
+def test_a_window_that_releases_a_part_holds_its_keys_only_for_the_others(world: World) -> None:
+    store = leading(world)
+    write(world, 1, 2, 3, 4)
+    parked_whole(world, store)
+    released(world, store)
+
+    assert store.load().held == frozenset()
+
+
 def test_what_was_written_meanwhile_comes_in_the_window_after_it(world: World) -> None:
     store = leading(world)
     write(world, 1)

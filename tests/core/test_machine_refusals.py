@@ -6,6 +6,8 @@ from __future__ import annotations
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.machine import step
+from relay.core.pacing import MISSING_ASKED_FOR
+from relay.core.parking import Parked
 from relay.core.window import Page
 from tests.core.machine_walk import (
     HALVED,
@@ -82,6 +84,19 @@ def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_befo
     reported = walk(*READING, *given)[1]
 
     assert reported == do.ReportBlocked("id-1", "topic missing: does not exist")
+
+
+def test_a_topic_that_stays_missing_is_set_aside_whole_and_the_others_go_on() -> None:
+    rows = [in_topic(1, "missing"), row(2), in_topic(3, "missing")]
+    refused = told.Refused("does not exist", "missing", passing=True)
+    asked_again = MISSING_ASKED_FOR * (refused, told.Reported(), told.Rested())
+    relay, saved = walk(*READING, told.PageRead(rows), *asked_again, refused)
+    _, sent = step(relay, told.Saved(OPENED.advanced(1)), NOW)
+
+    reason = "topic missing: does not exist"
+    head = Parked(rows[0], reason, ("missing", None), passing=True)
+    assert saved == do.Save(OPENED.advanced(1), unblocks=True, parked=(head,))
+    assert sent == do.Send([row(2)], OPENED.number)
 
 
 def test_nothing_behind_a_refused_event_is_sent() -> None:

@@ -46,9 +46,9 @@ def test_a_topic_that_cannot_be_made_is_waited_for_with_what_the_broker_says(
 ) -> None:
     (event_id,) = emit(database_url, f"test.made.{uuid.uuid4().hex[:12]}")
     process = relay_process(database_url, broker.bootstrap_servers, "--create-topics=1:100")
-    line = process.wait_for_log("event_refused", event_id=event_id)
+    line = process.wait_for_log("event_parked", event_id=event_id)
     assert "could not be created" in line["reason"]
-    assert status(database_url)["blocked"]["event_id"] == event_id
+    assert status(database_url)["parked"] == 1
 
 
 @pytest.mark.parametrize("shape", ["3", "0:1", "many:1", "3:1:1"])

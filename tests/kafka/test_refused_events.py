@@ -1,5 +1,5 @@
-"""An event whose topic is missing: the relay waits at it, says which and why, loses nothing, and
-goes on by itself once the topic is there. And batches that are refused though no event is."""
+"""Events whose topic is missing wait, those of other topics flow, and all go out in order by
+themselves once the topic is there. And batches that are refused though no event is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.cli.command import status
+from tests.kafka.parking import log_of, wait_parked
 from tests.relay.events import emit, idempotency_key
 from tests.support.consume import Record, read_topic
 from tests.support.kafka import Broker
@@ -33,14 +34,6 @@ def ids(records: list[Record]) -> list[str]:
     return list(dict.fromkeys(idempotency_key(record) for record in records))
 
 
-def wait_unblocked(database_url: str) -> None:
-    def drained() -> bool:
-        found = status(database_url)
-        return found["pending"] == 0 and found["blocked"] is None
-
-    until(drained, timeout_s=20, every_s=0.1, what="nothing pending and nothing blocked")
-
-
 @pytest.mark.real_broker
 def test_events_that_fit_alone_and_not_as_a_batch_flow_without_being_called_refused(
     broker: Broker, narrow_topic: str, database_url: str, relay_process: StartRelay
@@ -52,52 +45,93 @@ def test_events_that_fit_alone_and_not_as_a_batch_flow_without_being_called_refu
     assert all(line["event"] != "event_refused" for line in relay.log_lines())
 
 
-def stopped_at_unknown(relay: RelayProcess, event_id: str) -> None:
-    line = relay.wait_for_log("event_refused", event_id=event_id)
+def waits_for_its_topic(relay: RelayProcess, event_id: str) -> None:
+    line = relay.wait_for_log("event_parked", event_id=event_id)
     assert "does not exist" in line["reason"]
+
+
+def delete_topic(broker: Broker, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
+    admin.delete_topics([topic])[topic].result(10.0)
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, what="the topic is gone")
+
+
+def missing_topic() -> str:
+    return f"test.missing.{uuid.uuid4().hex[:12]}"
 
 
 @pytest.mark.real_broker
 def test_an_unknown_topic_is_not_created_by_accident_and_its_events_flow_once_it_is_there(
     broker: Broker, database_url: str, relay_process: StartRelay
 ) -> None:
-    missing = f"test.missing.{uuid.uuid4().hex[:12]}"
+    missing = missing_topic()
     written = emit(database_url, missing, count=3)
     relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
-    stopped_at_unknown(relay, written[0])
+    waits_for_its_topic(relay, written[0])
+    wait_parked(database_url, 3)
+    written += emit(database_url, missing, count=2)
+    wait_parked(database_url, 5)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
     assert missing not in admin.list_topics(timeout=10).topics
 
     broker.create_topic(missing)
-    wait_unblocked(database_url)
-    assert ids(read_topic(broker.bootstrap_servers, missing, at_least=3)) == written
+    relay.wait_for_log("topic_appeared", topic=missing)
+    wait_parked(database_url, 0)
+    written += emit(database_url, missing)
+    assert log_of(broker, missing, at_least=6) == written
 
 
 @pytest.mark.real_broker
-def test_a_missing_topic_in_a_busy_page_is_named_at_once_and_repeats_nothing(
+def test_while_a_topic_is_missing_those_behind_it_flow_and_nothing_is_repeated(
     broker: Broker, topic: str, database_url: str, relay_process: StartRelay
 ) -> None:
-    missing = f"test.missing.{uuid.uuid4().hex[:12]}"
+    missing = missing_topic()
     before = emit(database_url, topic, count=1_000)
     (unpublishable,) = emit(database_url, missing)
-    emit(database_url, topic, count=1_000)
+    after = emit(database_url, topic, count=1_000)
     relay = relay_process(database_url, broker.bootstrap_servers)
 
-    line = relay.wait_for_log("event_refused", event_id=unpublishable, timeout=10)
-    assert missing in line["reason"]
-    records = read_topic(broker.bootstrap_servers, topic, at_least=1_000)
-    assert [idempotency_key(record) for record in records] == before
+    waits_for_its_topic(relay, unpublishable)
+    records = read_topic(broker.bootstrap_servers, topic, at_least=2_000)
+    assert [idempotency_key(record) for record in records] == before + after
+    assert status(database_url)["blocked"] is None
 
 
 @pytest.mark.real_broker
-def test_a_new_leader_names_the_refused_event_again(
+def test_a_topic_that_was_deleted_holds_its_events_until_it_is_made_anew(
+    broker: Broker, topic: str, database_url: str, relay_process: StartRelay
+) -> None:
+    """Its order is kept, while those of the other topics flow."""
+    gone = missing_topic()
+    broker.create_topic(gone)
+    before = emit(database_url, gone, count=3)
+    relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
+    assert log_of(broker, gone, at_least=3) == before
+
+    delete_topic(broker, gone)
+    after = emit(database_url, gone, count=3)
+    relay.wait_for_log("event_parked", event_id=after[0])
+    others = emit(database_url, topic, count=3)
+    assert log_of(broker, topic, at_least=3) == others
+    broker.create_topic(gone)
+    wait_parked(database_url, 0)
+    assert log_of(broker, gone, at_least=3) == after
+
+
+@pytest.mark.real_broker
+def test_a_new_leader_goes_on_waiting_for_the_topic(
     broker: Broker, database_url: str, relay_process: StartRelay
 ) -> None:
-    (event_id,) = emit(database_url, f"test.missing.{uuid.uuid4().hex[:12]}", key=None)
-    for _ in range(2):
-        relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
-        stopped_at_unknown(relay, event_id)
-        relay.terminate()
-        assert relay.wait() == 0
-    assert status(database_url)["blocked"]["event_id"] == event_id
-    assert status(database_url)["pending"] == 1
+    missing = missing_topic()
+    written = emit(database_url, missing, key=None)
+    relay = relay_process(database_url, broker.bootstrap_servers, **QUICK)
+    waits_for_its_topic(relay, written[0])
+    relay.terminate()
+    assert relay.wait() == 0
+
+    relay_process(database_url, broker.bootstrap_servers, **QUICK)
+    written += emit(database_url, missing, key=None)
+    wait_parked(database_url, 2)
+    broker.create_topic(missing)
+    wait_parked(database_url, 0)
+    assert sorted(log_of(broker, missing, at_least=2)) == sorted(written)

@@ -15,9 +15,11 @@ from relay.core.inputs import Hold, Holds
 if TYPE_CHECKING:
     from tests.model.fake_postgres import Event
 
-__all__ = ["TOPIC", "Desk", "HoldRow", "ParkedEvent"]
+__all__ = ["RELEASED_MAX", "TOPIC", "Desk", "HoldRow", "ParkedEvent"]
 
 TOPIC = "outbox.model"
+RELEASED_MAX = 3
+"""So few that a release often takes several windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class HoldRow:
     paused: bool = False
     taken: bool = True
     released: bool = False
+    release_window: int | None = None
 
     def covers(self, event: Event) -> bool:
         return self.hold[1] is None or self.hold[1] == event.key
@@ -45,9 +48,8 @@ class Desk:
     parked: tuple[ParkedEvent, ...] = ()
     holds: tuple[HoldRow, ...] = ()
 
-    @property
-    def held(self) -> Holds:
-        return frozenset(row.hold for row in self.holds)
+    def held_in(self, number: int) -> Holds:
+        return frozenset(row.hold for row in self.holds if row.release_window != number)
 
     @property
     def news(self) -> bool:
@@ -83,9 +85,20 @@ class Desk:
         return replace(self, parked=tuple(parked))
 
     def release(self, number: int) -> Desk:
+        """The first RELEASED_MAX; the holds end when these are all."""
         ended = [row for row in self.holds if row.released]
         stay = [replace(row, taken=True) for row in self.holds if not row.released]
-        return Desk(tuple(_released(one, number, ended, stay) for one in self.parked), tuple(stay))
+        carried = [one.event.position for one in self.parked if _is_carried(one, ended, stay)]
+        first = sorted(carried)[:RELEASED_MAX]
+        parked = (
+            replace(one, release_window=number, released=False)
+            if one.event.position in first
+            else one
+            for one in self.parked
+        )
+        if len(first) == RELEASED_MAX:
+            stay += [replace(row, release_window=number) for row in ended]
+        return Desk(tuple(parked), tuple(stay))
 
     # Operators
 
@@ -124,13 +137,9 @@ class Desk:
         return replace(self, holds=tuple(holds))
 
 
-def _released(
-    one: ParkedEvent, number: int, ended: list[HoldRow], stay: list[HoldRow]
-) -> ParkedEvent:
+def _is_carried(one: ParkedEvent, ended: list[HoldRow], stay: list[HoldRow]) -> bool:
     wanted = one.released or any(row.covers(one.event) for row in ended)
-    if wanted and not any(row.covers(one.event) for row in stay):
-        return replace(one, release_window=number, released=False)
-    return one
+    return wanted and not any(row.covers(one.event) for row in stay)
 
 
 def _stands_alone(one: ParkedEvent) -> bool:

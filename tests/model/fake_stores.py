@@ -94,7 +94,7 @@ class FakeCursorStore:
         if self._holds and database.lease.blocked is not None:
             database.store_lease(blocked=None)
         cursor = newest(database)
-        held = database.desk.held
+        held = database.desk.held_in(cursor.number)
         if cursor.closed:
             return Loaded(cursor, (), held)
         pages = self._reading.plan(database, cursor.window, cursor.last_position)
@@ -102,14 +102,15 @@ class FakeCursorStore:
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         database = self._session.database
-        if database.desk.news:
+        if database.desk.news and not cursor.releases:
             return self._open_release(cursor)
         opened = cursor.opened(database.snapshot())
         pages = self._reading.plan(database, opened.window, 0)
         if not pages:
-            return NothingAhead()
+            return self._open_release(cursor) if database.desk.news else NothingAhead()
         self._append(opened)
-        return Opened(opened, pages)
+        held = database.desk.held_in(opened.number) if cursor.releases else None
+        return Opened(opened, pages, held)
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         self._append(cursor, self._desk_after(cursor, parked))
@@ -131,7 +132,7 @@ class FakeCursorStore:
         opened = cursor.opened(cursor.until)
         self._append(opened, database.desk.release(opened.number))
         pages = self._reading.plan(database, opened.window, 0)
-        return Opened(opened, pages, database.desk.held)
+        return Opened(opened, pages, database.desk.held_in(opened.number))
 
     def _desk_after(self, cursor: Cursor, parked: tuple[Parked, ...]) -> Desk:
         database = self._session.database

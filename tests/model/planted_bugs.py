@@ -58,7 +58,7 @@ class RememberingStore(FakeCursorStore):
         cursor = self._memory[-1]
         database = self._session.database
         left = self._reading.plan(database, cursor.window, cursor.last_position)
-        return Loaded(cursor, () if cursor.closed else left, database.desk.held)
+        return Loaded(cursor, () if cursor.closed else left, database.desk.held_in(cursor.number))
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         if self._memory and self._memory[-1].closed:

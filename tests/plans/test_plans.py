@@ -77,14 +77,20 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
     key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
     rows = {"positions": [1, LEAF], "reasons": ["r", "r"]}
-    begun = {"topics": ["t"], "keys": ["k"], "ids": [event["event"]], "reasons": ["r"]}
+    begun = {
+        **{"topics": ["t"], "keys": ["k"], "ids": [event["event"]], "reasons": ["r"]},
+        "until_topic": [False],
+    }
     note = {"action": "retry", "events": [], **key_of_topic}
     return {
         "parking_put": rows,
         "parking_put_back": rows,
         "parking_hold": begun,
         "parking_done": {"position": 1},
-        "parking_release": {"number": 9, "released": [1]},
+        "parking_holds": {"number": 9},
+        "parking_release": {"number": 9, "released": [1], "limit": 9},
+        "parking_go_on": {"number": 9, "released": [1]},
+        "parking_there": {"topics": ["t"]},
         "parking_end": {"released": [1]},
         "parking_take": {"begun": [1]},
         "parking_plan": {"after": 0, "chunk_bits": 13},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -79,6 +79,19 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "next_pass_s", lambda _: 0.0)
 
 
+class Awaited:
+    """Two topics that are waited for, one of which is there."""
+
+    def __init__(self) -> None:
+        self.released: list[str] = []
+
+    def missing(self) -> frozenset[str]:
+        return frozenset({"there", "missing"}) - set(self.released)
+
+    def release(self, topics: Iterable[str]) -> None:
+        self.released += topics
+
+
 class Passes:
     """The thread, of which each pass fails or succeeds as it is told."""
 
@@ -89,17 +102,23 @@ class Passes:
         self.done = threading.Event()
         self.opened = 0
         self.thread = Housekeeping(
-            self._open, Keeping(60.0), lambda: True, self._passed, self.troubles.append
+            self._open,
+            Keeping(60.0),
+            lambda topics: topics & {"there"},
+            lambda: True,
+            self._passed,
+            self.troubles.append,
         )
+        self.awaited = Awaited()
 
     @contextmanager
-    def _open(self) -> Iterator[Rings]:
+    def _open(self) -> Iterator[tuple[Rings, Awaited]]:
         self.opened += 1
         if self.opened >= self._enough:
             self.done.set()
         if self._faults and (fault := self._faults.pop(0)) is not None:
             raise fault
-        yield Rings({}, WITHIN_THE_FIRST_HALF, OLD)
+        yield Rings({}, WITHIN_THE_FIRST_HALF, OLD), self.awaited
 
     def _passed(self, found: Found) -> None: ...
 
@@ -122,3 +141,12 @@ def test_the_passes_end_with_the_term(hurried: None) -> None:
 
     assert (passes.thread._thread.is_alive(), passes.opened) == (False, 2)
     assert passes.troubles == []
+
+
+def test_a_pass_releases_the_topics_that_are_there_now(hurried: None) -> None:
+    passes = Passes(passes=3)
+    passes.thread.start()
+    assert passes.done.wait(10)
+    passes.thread.close()
+
+    assert passes.awaited.released == ["there"]

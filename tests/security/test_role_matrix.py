@@ -122,7 +122,10 @@ TABLE = """
     parking_news             -         -         x       -         -         x         -
     parking_release          -         -         x       -         -         -         -
     parking_end              -         -         x       -         -         -         -
+    parking_go_on            -         -         x       -         -         -         -
     parking_take             -         -         x       -         -         -         -
+    parking_awaited          -         -         x       -         -         x         -
+    parking_there            -         -         x       -         -         x         -
     parking_plan             -         -         x       -         -         x         -
     parking_page             -         -         x       -         -         x         -
     parked_list              -         -         x       -         -         x         -
@@ -195,9 +198,15 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "parked_note": {"action": "retry", "events": [], **_KEY},
     "parking_put": _ROWS,
     "parking_put_back": _ROWS,
-    "parking_hold": {"topics": ["t"], "keys": ["k"], "ids": [str(uuid4())], "reasons": ["r"]},
+    "parking_hold": {
+        **{"topics": ["t"], "keys": ["k"], "ids": [str(uuid4())], "reasons": ["r"]},
+        "until_topic": [False],
+    },
     "parking_done": {"position": 1},
-    "parking_release": {"number": 9, "released": [1]},
+    "parking_holds": {"number": 9},
+    "parking_release": {"number": 9, "released": [1], "limit": 9},
+    "parking_go_on": {"number": 9, "released": [1]},
+    "parking_there": {"topics": ["t"]},
     "parking_end": {"released": [1]},
     "parking_take": {"begun": [1]},
     "parking_plan": {"after": 0, "chunk_bits": CHUNK_BITS},
