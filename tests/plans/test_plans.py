@@ -78,7 +78,10 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
     rows = {"positions": [1, LEAF], "reasons": ["r", "r"]}
     begun = {
-        **{"topics": ["t"], "keys": ["k"], "ids": [event["event"]], "reasons": ["r"]},
+        "topics": ["t"],
+        "keys": ["k"],
+        "ids": [event["event"]],
+        "reasons": ["r"],
         "until_topic": [False],
     }
     note = {"action": "retry", "events": [], **key_of_topic}

@@ -199,7 +199,10 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "parking_put": _ROWS,
     "parking_put_back": _ROWS,
     "parking_hold": {
-        **{"topics": ["t"], "keys": ["k"], "ids": [str(uuid4())], "reasons": ["r"]},
+        "topics": ["t"],
+        "keys": ["k"],
+        "ids": [str(uuid4())],
+        "reasons": ["r"],
         "until_topic": [False],
     },
     "parking_done": {"position": 1},
