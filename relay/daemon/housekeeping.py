@@ -54,6 +54,8 @@ class Found:
     events: tuple[tuple[Due, Emptied], ...]
     log: tuple[tuple[Due, Emptied], ...]
     blockers: Blockers
+    written: tuple[int, int] = (0, 0)
+    """The newest position, and the newest window."""
 
     @property
     def outcomes(self) -> list[Emptied]:
@@ -80,7 +82,8 @@ class RotationPass:
         """The whole of it. Raises Fenced when the term is over, Unreachable, UnsafeDatabase."""
         survey = self.look()
         events, log = self.empty_events(survey), self.empty_log(survey)
-        return Found(events, log, self._rotation.blockers(BLOCKS_AFTER_S))
+        blockers = self._rotation.blockers(BLOCKS_AFTER_S)
+        return Found(events, log, blockers, (survey.position, survey.number))
 
     def look(self) -> Survey:
         """How the rings stand; on the way, milestones are set down and dropped."""
@@ -142,6 +145,7 @@ class Housekeeping:
         self._keeping = keeping
         self._trusted = trusted
         self._on_pass = on_pass
+        self._written = (-1, -1)
         self._on_trouble = on_trouble
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="housekeeping", daemon=True)
@@ -181,4 +185,6 @@ class Housekeeping:
             self._on_trouble(f"a bug: {type(problem).__name__}")
             return next_pass_s([])
         self._on_pass(found)
-        return next_pass_s(found.outcomes)
+        quiet = found.written == self._written and not found.blockers.named
+        self._written = found.written
+        return next_pass_s(found.outcomes, quiet=quiet)
