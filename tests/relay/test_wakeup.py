@@ -329,6 +329,16 @@ def test_switched_off_again_it_is_refused_again(woken_url: str) -> None:
         check_wakeup(connection)
 
 
+@pytest.mark.parametrize("other", [["--sql"], ["--down", "base"]])
+def test_it_is_switched_at_the_newest_schema_of_a_database_only(
+    database_url: str, other: list[str]
+) -> None:
+    said = run_relay("migrate", "--wakeup", "listen", *other, database_url=database_url)
+
+    assert said.exit_code == 2
+    assert "--wakeup asks the database" in said.err
+
+
 def test_any_other_word_is_refused(database_url: str) -> None:
     said = run_relay("run", database_url=database_url, RELAY_WAKEUP="doze")
 
