@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -80,6 +81,7 @@ class RelaySettings(DatabaseSettings):
     retention: float = 86_400.0
     """Seconds for which published events are kept, while the ring has room."""
     retention_bytes: int | None = None
+    wakeup: Literal["poll", "listen"] = "poll"
 
     @field_validator("retention", mode="before")
     @classmethod

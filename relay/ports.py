@@ -16,7 +16,15 @@ from relay.core.retention import Emptied, Milestone, Survey
 from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
 
-__all__ = ["AwaitedTopics", "CursorStore", "LeaseStore", "PageSource", "Rotation", "Sink"]
+__all__ = [
+    "AwaitedTopics",
+    "CursorStore",
+    "LeaseStore",
+    "PageSource",
+    "Rotation",
+    "Sink",
+    "Wakeup",
+]
 
 
 class CursorStore(Protocol):
@@ -112,6 +120,25 @@ class LeaseStore(Protocol):
 
     def release(self, owner: str) -> None:
         """Give the lease back if this owner holds it."""
+
+
+class Wakeup(Protocol):
+    """Sleep that a writer ends. Every method raises Unreachable when the database is away."""
+
+    def lie_down(self) -> bool:
+        """Take the sleep lock, without waiting; whether it was free.
+
+        If it was, every event that is not visible by now is of a writer who notifies at its commit.
+        """
+
+    def sleep(self, seconds: float, stopping: Callable[[], bool]) -> bool:
+        """Wait for a writer's notification, and for `seconds` at most; whether one came.
+
+        One that came since `lie_down` counts. Ends within 0.1 s once `stopping()` is true.
+        """
+
+    def rise(self) -> None:
+        """Give the sleep lock back: writers who begin from now on do not notify."""
 
 
 class Rotation(Protocol):

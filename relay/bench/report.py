@@ -21,10 +21,11 @@ from rich.table import Table
 
 from relay.bench.consume import BASELINE, Consumed
 from relay.bench.drain import Contender, Drain
+from relay.bench.latency import RATES, Latency
 from relay.bench.stage import Watcher
 from relay.bench.writers import Writers
 
-__all__ = ["show", "show_consumed", "show_writers", "watching"]
+__all__ = ["show", "show_consumed", "show_latency", "show_writers", "watching"]
 
 _WIDTH_MAX: Final = 100
 
@@ -106,6 +107,24 @@ def show_writers(found: Writers) -> None:
     console = _console()
     console.print(table)
     console.print(f"PostgreSQL {found.postgres}; load average {found.load_average:.1f} before")
+
+
+def show_latency(found: Latency) -> None:
+    """Both ways to wake up, side by side."""
+    table = Table(box=box.SIMPLE_HEAD, title="from the commit to a consumer")
+    rates = [f"{rate:,}/s {what}" for rate in RATES for what in ("p50", "p99")]
+    for heading in ("", *rates, "idle: queries/s", "% of a core"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, mode in found.modes.items():
+        waits = [f"{mode.percentile_ms(rate, p):.1f} ms" for rate in RATES for p in (50, 99)]
+        idle = (f"{mode.idle_queries_per_second:.1f}", f"{mode.idle_cpu_percent:.1f}")
+        table.add_row(name, *waits, *idle)
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{found.seconds} s each; PostgreSQL {found.postgres}, broker: {found.broker};"
+        f" load average {found.load_average:.1f} before"
+    )
 
 
 class _Bars:

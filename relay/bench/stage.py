@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -36,6 +36,9 @@ _Properties = dict[str, str | int | float | bool]
 
 _SOURCE: Final = "/bench"
 _REQUEST_TIMEOUT_S: Final = 20.0
+# The mock broker answers a fetch that finds nothing when this time is over, and not when a record
+# comes.
+_AT_ONCE: Final = {"fetch.wait.max.ms": 2, "fetch.error.backoff.ms": 1}
 # A checkpoint in the middle makes every page that is changed after it a full page of WAL, in
 # whoever's turn it is. With room for the whole run there is none.
 _SERVER_OPTIONS: Final = {"max_wal_size": "16GB", "checkpoint_timeout": "1h"}
@@ -80,6 +83,7 @@ class Stage:
     topic: str
     connection: Connection
     _offsets: Consumer
+    _client: _Properties
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that publishes here; the user's librdkafka properties
@@ -93,10 +97,29 @@ class Stage:
 
     def records(self) -> int:
         """How many records the topic was ever given, whatever the broker has kept of them."""
-        return sum(
-            self._offsets.get_watermark_offsets(partition, timeout=_REQUEST_TIMEOUT_S)[1]
-            for partition in self._partitions()
-        )
+        return sum(self._end_of(partition) for partition in self._partitions())
+
+    def _end_of(self, partition: TopicPartition) -> int:
+        return self._offsets.get_watermark_offsets(partition, timeout=_REQUEST_TIMEOUT_S)[1]
+
+    @contextmanager
+    def follower(self) -> Iterator[Callable[[float], bytes | None]]:
+        """What gives the value of the next record that comes from now on.
+
+        It waits for so many seconds at most, and then gives None.
+        """
+        places = [
+            TopicPartition(place.topic, place.partition, self._end_of(place))
+            for place in self._partitions()
+        ]
+        with closing(Consumer({**self._client, "group.id": self.topic, **_AT_ONCE})) as consumer:
+            consumer.assign(places)
+
+            def next_value(wait_s: float) -> bytes | None:
+                message = consumer.poll(wait_s)
+                return None if message is None or message.error() else message.value()
+
+            yield next_value
 
     def wal_bytes(self) -> int:
         """Where the write-ahead log stands, in bytes since the server was made."""
@@ -145,6 +168,7 @@ def set_stage(broker: BrokerKind) -> Iterator[Stage]:
             topic=name,
             connection=database.connection,
             _offsets=offsets,
+            _client=client,
         )
 
 

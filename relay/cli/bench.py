@@ -63,6 +63,25 @@ def consume(events: int, broker: BrokerKind, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--seconds", type=click.IntRange(1), default=10, show_default=True)
+@broker_option
+@_json_option
+def latency(seconds: int, broker: BrokerKind, as_json: bool) -> None:
+    """Measure the time from commit to consumer, and what an idle relay costs.
+
+    With RELAY_WAKEUP=poll and with listen, at 1,000 and at 10 events a second for so many seconds
+    each, then idle for as long. Uses the services that `relay bench drain` uses.
+    """
+    with _measuring() as report:
+        from relay.bench.latency import latency as run
+
+        with report.watching() as watcher:
+            found = run(seconds, broker, watcher)
+        report.show_latency(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
 @click.option("--transactions", type=click.IntRange(16), default=800, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=8, show_default=True)
 @_json_option

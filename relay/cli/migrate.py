@@ -7,6 +7,7 @@ import click
 from relay import config
 from relay.admin import migrate as migrations
 from relay.admin import roles as granting
+from relay.postgres.wakeup import switch_wakeup
 
 __all__ = ["migrate"]
 
@@ -16,9 +17,19 @@ __all__ = ["migrate"]
 @click.option("--discard-pending", is_flag=True, help="With --down: even unpublished events.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead; needs no database.")
 @click.option("--roles", is_flag=True, help="Then make the roles, or renew their grants.")
+@click.option(
+    "--wakeup",
+    type=click.Choice(["listen", "poll"]),
+    help="Then switch the writers' part of RELAY_WAKEUP=listen on, or off.",
+)
 @click.option("--since", metavar="REVISION", help="With --sql: where the database is now.")
 def migrate(
-    down: str | None, discard_pending: bool, as_sql: bool, roles: bool, since: str | None
+    down: str | None,
+    discard_pending: bool,
+    as_sql: bool,
+    roles: bool,
+    wakeup: str | None,
+    since: str | None,
 ) -> None:
     """Bring the database up to the schema of this version.
 
@@ -27,6 +38,8 @@ def migrate(
     """
     if roles and down is not None:
         raise click.UsageError("--roles needs the newest schema, so it does not go with --down")
+    if wakeup is not None and (down is not None or as_sql):
+        raise click.UsageError("--wakeup asks the database, and needs its newest schema")
     if as_sql:
         click.echo(_script(down, since) + (granting.roles_sql() if roles else ""), nl=False)
         return
@@ -41,6 +54,10 @@ def migrate(
     if roles:
         granting.grant_roles(url)
         click.echo("the roles outbox_* hold their grants")
+    if wakeup is not None:
+        switch_wakeup(url, on=wakeup == "listen")
+        woken = "wake a relay that sleeps" if wakeup == "listen" else "are asked nothing"
+        click.echo(f"writers {woken}")
 
 
 def _script(down: str | None, since: str | None) -> str:

@@ -51,6 +51,13 @@ def run(
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     keeping = Keeping(settings.retention, settings.retention_bytes)
     shape = settings.topic_shape
-    topics = None if shape is None else TopicMaker(properties, *shape)
-    service = Service(settings.url, properties, settings.source, keeping, stop_on_signals(), topics)
+    service = Service(
+        settings.url,
+        properties,
+        settings.source,
+        keeping,
+        stop_on_signals(),
+        topics=None if shape is None else TopicMaker(properties, *shape),
+        listening=settings.wakeup == "listen",
+    )
     service.run(until_drained)

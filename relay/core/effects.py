@@ -11,13 +11,16 @@ from relay.core.window import Page, Window
 
 __all__ = [
     "Effect",
+    "LieDown",
     "Load",
     "OpenNext",
     "Read",
     "ReportBlocked",
     "Rest",
+    "Rise",
     "Save",
     "Send",
+    "Sleep",
     "StandBy",
     "Stop",
 ]
@@ -103,6 +106,29 @@ class Rest(Effect):
 
     seconds: float
     idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LieDown(Effect):
+    """Have every writer who begins from now on wake this relay: take the sleep lock.
+
+    There is nothing to publish. Answer: Asleep, Disturbed.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Effect):
+    """Do nothing until a writer wakes this relay, for so many seconds, or until asked to stop.
+
+    Answer: Woken.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rise(Effect):
+    """Writers need not wake this relay any more: give the sleep lock back. Answer: Risen."""
 
 
 @dataclass(frozen=True, slots=True)

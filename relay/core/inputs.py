@@ -10,6 +10,8 @@ from relay.core.window import Page
 
 __all__ = [
     "Acked",
+    "Asleep",
+    "Disturbed",
     "Doubtful",
     "Elected",
     "Hold",
@@ -23,9 +25,11 @@ __all__ = [
     "Refused",
     "Reported",
     "Rested",
+    "Risen",
     "Row",
     "Rows",
     "Saved",
+    "Woken",
     "event_id",
     "position",
     "topic",
@@ -157,3 +161,23 @@ class Reported(Input):
 @dataclass(frozen=True, slots=True)
 class Rested(Input):
     """The rest is over, or was cut short by a request to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep(Input):
+    """Every writer who begins from now on wakes this relay; those before have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed(Input):
+    """A transaction that wrote events while nobody slept is not over, so none can sleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken(Input):
+    """A writer notified, the time is over, or the relay is asked to stop. Writers notify still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Risen(Input):
+    """Writers do not notify any more."""

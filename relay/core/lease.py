@@ -35,7 +35,7 @@ LEASE_TTL_S = 6.0
 REQUEST_TIMEOUT_S = 2.5
 """How long one request for the lease may take before it counts as failed."""
 
-RENEW_EVERY_S = 1.5
+RENEW_EVERY_S = 2.0
 
 TRUST_MARGIN_S = 1.0
 """Clocks that drift by 1/6 of real time would break it; quartz drifts by 1/10,000."""

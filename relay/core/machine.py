@@ -6,8 +6,9 @@ event.
 
     STANDBY    Elected       LOADING
     LOADING    Loaded        READING a window that was left open, else LOOKING
-    LOOKING    Opened        READING
-    LOOKING    NothingAhead  CLOSING, or RESTING if the window is closed already
+    LOOKING    Opened        READING, or RISING if it slept
+    LOOKING    NothingAhead  CLOSING; if the window is closed already RESTING or DOZING;
+                             SLEEPING if it has lain down
     READING    PageRead      SENDING; SAVING if all of it is held; or READING the next page
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
@@ -16,8 +17,12 @@ event.
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
     RETRYING   Rested        SENDING the same events again
-    CLOSING    Saved         RESTING
+    CLOSING    Saved         RESTING, or DOZING
     RESTING    Rested        LOOKING; it comes before LOOKING as well, when windows follow closely
+    DOZING     Asleep        LOOKING, once more: pacing.py says why
+    DOZING     Disturbed     RESTING
+    SLEEPING   Woken         LOOKING
+    RISING     Risen         READING
     any        Lost          STANDBY: the cursor is forgotten, and read anew from the database
 
 Once asked to stop, the relay starts nothing new, stores what was acknowledged, and is STOPPED.
@@ -43,7 +48,7 @@ from types import MappingProxyType
 
 from relay.core import effects as do
 from relay.core import inputs as told
-from relay.core.pacing import MISSING_ASKED_FOR, WINDOW_EVERY_S, next_rest_s, retry_rest_s
+from relay.core import pacing
 from relay.core.parking import divert, passed, set_aside
 from relay.core.state import PAGE_EVENTS, Moment, Relay, State
 from relay.errors import IllegalTransition
@@ -94,6 +99,8 @@ def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
         opened_at_s=moment.now_s,
         rest_s=0.0,
     )
+    if relay.asleep:
+        return replace(relay, state=State.RISING), do.Rise()
     return _next_page(relay, moment)
 
 
@@ -153,7 +160,7 @@ def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
         return _park(relay, refused)
     if blameless := _blameless(sent, refused.topic):
         return _send(replace(relay, at_once=blameless, attempts=0))
-    if not refused.passing or (refused.topic and relay.attempts >= MISSING_ASKED_FOR):
+    if not refused.passing or (refused.topic and relay.attempts >= pacing.MISSING_ASKED_FOR):
         return _park(relay, refused)
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
     reason = f"topic {told.topic(sent[0])}: {refused.reason}"
@@ -180,11 +187,23 @@ def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:
     return _retry(relay, moment)
 
 
-def _rested(relay: Relay, _: told.Rested, moment: Moment) -> Step:
+def _rested(relay: Relay, _: told.Rested | told.Woken, moment: Moment) -> Step:
     """All of the window is published here, but while windows follow closely that is not stored."""
     if moment.stopping and not relay.at.closed:
         return _close(relay)
     return _look(relay, moment)
+
+
+def _asleep(relay: Relay, _: told.Asleep, moment: Moment) -> Step:
+    return _look(replace(relay, asleep=True), moment)
+
+
+def _disturbed(relay: Relay, _: told.Disturbed, moment: Moment) -> Step:
+    return _rest(relay, moment, may_lie_down=False)
+
+
+def _risen(relay: Relay, _: told.Risen, moment: Moment) -> Step:
+    return _next_page(replace(relay, asleep=False), moment)
 
 
 def _retried(relay: Relay, _: told.Rested, moment: Moment) -> Step:
@@ -222,7 +241,7 @@ def _slice(relay: Relay) -> told.Rows:
 def _look(relay: Relay, moment: Moment) -> Step:
     if moment.stopping:
         return _stop(relay)
-    too_early_s = relay.opened_at_s + WINDOW_EVERY_S - moment.now_s
+    too_early_s = relay.opened_at_s + pacing.WINDOW_EVERY_S - moment.now_s
     relay = replace(relay, rows=(), pages=())
     if too_early_s > 0:
         return replace(relay, state=State.RESTING), do.Rest(too_early_s)
@@ -233,17 +252,22 @@ def _close(relay: Relay) -> Step:
     return replace(relay, state=State.CLOSING), do.Save(relay.at.finished())
 
 
-def _rest(relay: Relay, moment: Moment) -> Step:
+def _rest(relay: Relay, moment: Moment, may_lie_down: bool = True) -> Step:
     if moment.stopping:
         return _stop(relay)
-    rest_s = next_rest_s(relay.rest_s, moment.now_s - relay.busy_until_s)
+    if relay.asleep:
+        return replace(relay, state=State.SLEEPING), do.Sleep(pacing.SLEEP_S_MAX)
+    silent_for_s = moment.now_s - relay.busy_until_s
+    if moment.listening and may_lie_down and pacing.may_sleep(silent_for_s):
+        return replace(relay, state=State.DOZING), do.LieDown()
+    rest_s = pacing.next_rest_s(relay.rest_s, silent_for_s)
     return replace(relay, state=State.RESTING, rest_s=rest_s), do.Rest(rest_s, idle=True)
 
 
 def _retry(relay: Relay, moment: Moment) -> Step:
     if moment.stopping:
         return _stop(relay)
-    return replace(relay, state=State.RETRYING), do.Rest(retry_rest_s(relay.attempts))
+    return replace(relay, state=State.RETRYING), do.Rest(pacing.retry_rest_s(relay.attempts))
 
 
 def _stop(relay: Relay) -> Step:
@@ -265,5 +289,9 @@ TRANSITIONS: Mapping[tuple[State, type[told.Input]], Callable[..., Step]] = Mapp
         (State.REPORTING, told.Reported): _reported,
         (State.RETRYING, told.Rested): _retried,
         (State.RESTING, told.Rested): _rested,
+        (State.DOZING, told.Asleep): _asleep,
+        (State.DOZING, told.Disturbed): _disturbed,
+        (State.SLEEPING, told.Woken): _rested,
+        (State.RISING, told.Risen): _risen,
     }
 )

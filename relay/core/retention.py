@@ -58,6 +58,9 @@ __all__ = [
 PASS_EVERY_S = 5.0
 """A leaf of 2^20 events lasts 10 s at 100,000 events/s, more than any writers have kept up."""
 
+QUIET_PASS_S = 15.0
+"""While nothing is written: a relay that sleeps shall ask but once a second, all told."""
+
 PASS_AGAIN_S = 1.0
 """After a pass that emptied a leaf, or met one that was in use: there is more to do."""
 
@@ -165,7 +168,11 @@ def mark_every_s(retention_s: float) -> float:
     return retention_s / MARKS_PER_RETENTION
 
 
-def next_pass_s(outcomes: Sequence[Emptied]) -> float:
-    """Seconds until the next pass over the rings, after one with these `outcomes`."""
-    more = {Emptied.EMPTIED, Emptied.IN_USE} & set(outcomes)
-    return PASS_AGAIN_S if more else PASS_EVERY_S
+def next_pass_s(outcomes: Sequence[Emptied], *, quiet: bool = False) -> float:
+    """Seconds until the next pass over the rings, after one with these `outcomes`.
+
+    `quiet`: nothing was written since the pass before it, and nobody is in the way.
+    """
+    if {Emptied.EMPTIED, Emptied.IN_USE} & set(outcomes):
+        return PASS_AGAIN_S
+    return QUIET_PASS_S if quiet else PASS_EVERY_S

@@ -30,15 +30,24 @@ class State(Enum):
     RETRYING = "rests before the same events are sent again"
     CLOSING = "stores that the window is published"
     RESTING = "nothing to publish"
+    DOZING = "has writers wake it from now on"
+    SLEEPING = "nothing to publish, and a writer will wake it"
+    RISING = "has writers wake it no more"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the shell knows at a step: monotonic seconds, and whether it was asked to stop."""
+    """What the shell knows at a step.
+
+    now_s      monotonic seconds
+    stopping   whether it was asked to stop
+    listening  whether writers can wake it
+    """
 
     now_s: float
     stopping: bool = False
+    listening: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Relay:
     rest_s: float = 0.0
     opened_at_s: float = 0.0
     busy_until_s: float = 0.0
+    asleep: bool = False
 
     @property
     def at(self) -> Cursor:

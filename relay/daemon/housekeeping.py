@@ -56,6 +56,8 @@ class Found:
     log: tuple[tuple[Due, Emptied], ...]
     blockers: Blockers
     appeared: frozenset[str] = frozenset()
+    written: tuple[int, int] = (0, 0)
+    """The newest position, and the newest window."""
 
     @property
     def outcomes(self) -> list[Emptied]:
@@ -82,7 +84,8 @@ class RotationPass:
         """The whole of it. Raises Fenced when the term is over, Unreachable, UnsafeDatabase."""
         survey = self.look()
         events, log = self.empty_events(survey), self.empty_log(survey)
-        return Found(events, log, self._rotation.blockers(BLOCKS_AFTER_S))
+        blockers = self._rotation.blockers(BLOCKS_AFTER_S)
+        return Found(events, log, blockers, (survey.position, survey.number))
 
     def look(self) -> Survey:
         """How the rings stand; on the way, milestones are set down and dropped."""
@@ -147,6 +150,7 @@ class Housekeeping:
         self._there = there
         self._trusted = trusted
         self._on_pass = on_pass
+        self._written = (-1, -1)
         self._on_trouble = on_trouble
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="housekeeping", daemon=True)
@@ -175,7 +179,8 @@ class Housekeeping:
         try:
             with self._open_stores() as (rotation, awaited):
                 # First, so that a leaf that cannot be emptied does not keep events waiting.
-                appeared = self._release(awaited)
+                missing = awaited.missing()
+                appeared = self._release(awaited, missing)
                 found = RotationPass(rotation, self._keeping).run()
         except Fenced:
             # The pump meets the same, and steps down.
@@ -188,11 +193,12 @@ class Housekeeping:
             self._on_trouble(f"a bug: {type(problem).__name__}")
             return next_pass_s([])
         self._on_pass(replace(found, appeared=appeared))
-        return next_pass_s(found.outcomes)
+        quiet = found.written == self._written and not found.blockers.named and not missing
+        self._written = found.written
+        return next_pass_s(found.outcomes, quiet=quiet)
 
-    def _release(self, awaited: AwaitedTopics) -> frozenset[str]:
+    def _release(self, awaited: AwaitedTopics, missing: frozenset[str]) -> frozenset[str]:
         """Let the events of topics go that were missing and are there now."""
-        missing = awaited.missing()
         appeared = self._there(missing) if missing else missing
         if appeared:
             awaited.release(appeared)

@@ -19,7 +19,7 @@ from relay.core.parking import Parked
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.readahead import ReadAhead
 from relay.errors import InvariantBroken
-from relay.ports import CursorStore, Sink
+from relay.ports import CursorStore, Sink, Wakeup
 
 __all__ = ["Pump"]
 
@@ -32,13 +32,15 @@ class Pump:
         store: CursorStore,
         pages: ReadAhead,
         sink: Sink,
+        wakeup: Wakeup | None,
         trusted: Callable[[], bool],
         stopping: threading.Event,
         drain_limit_s: float,
         on_step: Callable[[Relay, do.Effect, told.Input], None],
         on_wait: Callable[[float], None],
     ) -> None:
-        """`trusted`: whether the lease still is.
+        """`wakeup` lets writers wake the relay; without it, it polls. `trusted`: whether the lease
+        still is.
 
         `on_step` is shown every step, `on_wait` the seconds that an acknowledgement has been waited
         for; both are for the log.
@@ -46,6 +48,7 @@ class Pump:
         self._store = store
         self._pages = pages
         self._sink = sink
+        self._wakeup = wakeup
         self._trusted = trusted
         self._stopping = stopping
         self._drain_limit_s = drain_limit_s
@@ -66,7 +69,7 @@ class Pump:
         relay, effect = step(Relay(), told.Elected(), self._moment())
         try:
             while not isinstance(effect, do.Stop | do.StandBy):
-                if until_drained and isinstance(effect, do.Rest) and effect.idle:
+                if until_drained and _is_idle(effect):
                     return True
                 outcome = self._perform(effect) if self._trusted() else told.Lost()
                 self._on_step(relay, effect, outcome)
@@ -76,7 +79,7 @@ class Pump:
             self._sink.discard()
 
     def _moment(self) -> Moment:
-        return Moment(monotonic_s(), self._stopping.is_set())
+        return Moment(monotonic_s(), self._stopping.is_set(), self._wakeup is not None)
 
     def _perform(self, effect: do.Effect) -> told.Input:
         match effect:
@@ -97,6 +100,22 @@ class Pump:
                 self._sink.serve()
                 rest(seconds, unless=self._stopping)
                 return told.Rested()
+            case _ if self._wakeup is not None:
+                return self._perform_sleep(effect, self._wakeup)
+            case _:
+                raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
+
+    def _perform_sleep(self, effect: do.Effect, wakeup: Wakeup) -> told.Input:
+        match effect:
+            case do.LieDown():
+                return told.Asleep() if wakeup.lie_down() else told.Disturbed()
+            case do.Sleep(seconds):
+                self._sink.serve()
+                wakeup.sleep(seconds, self._stopping.is_set)
+                return told.Woken()
+            case do.Rise():
+                wakeup.rise()
+                return told.Risen()
             case _:
                 raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
 
@@ -134,3 +153,7 @@ class Pump:
         if self._drain_until_s is None:
             self._drain_until_s = monotonic_s() + self._drain_limit_s
         return self._trusted() and monotonic_s() < self._drain_until_s
+
+
+def _is_idle(effect: do.Effect) -> bool:
+    return isinstance(effect, do.LieDown) or (isinstance(effect, do.Rest) and effect.idle)

@@ -31,6 +31,7 @@ from relay.postgres.lease_store import PostgresLeaseStore
 from relay.postgres.parking import AwaitedTopics
 from relay.postgres.rotation import PostgresRotation
 from relay.postgres.status_reader import read_status
+from relay.postgres.wakeup import PostgresWakeup, check_wakeup
 from relay.postgres.window_reader import PageReader
 
 __all__ = ["Service"]
@@ -42,8 +43,8 @@ STANDBY_LOOK_S = 0.5
 class Service:
     """One relay process.
 
-    Holds three connections to the database while it leads, and a fourth for a moment when it looks
-    after the rings; one while it stands by.
+    Holds three connections to the database while it leads, and another for a moment when it looks
+    after the rings; one while it stands by. Where writers wake it, it is one more while it leads.
     """
 
     def __init__(
@@ -53,10 +54,16 @@ class Service:
         source: str,
         keeping: Keeping,
         stopping: threading.Event,
-        topics: TopicMaker | None = None,
+        *,
+        topics: TopicMaker | None,
+        listening: bool,
     ) -> None:
-        """`topics` makes those that are missing; without it they are waited for."""
+        """`topics` makes those that are missing; without it they are waited for.
+
+        `listening`: it sleeps, and writers wake it; else it polls.
+        """
         self._url = database_url
+        self._listening = listening
         self._keeping = keeping
         self._narrator = Narrator()
         self._sink = KafkaSink(
@@ -75,8 +82,8 @@ class Service:
     def run(self, until_drained: bool) -> None:
         """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
 
-        Raises SchemaMismatch or UnsafeDatabase, which a restart will not heal. Everything else is
-        waited out.
+        Raises SchemaMismatch, UnsafeDatabase or BadConfiguration, which a restart will not heal.
+        Everything else is waited out.
         """
         if not self._database_ready():
             return
@@ -101,8 +108,7 @@ class Service:
         while not self._stopping.is_set():
             try:
                 with closing(connect(self._url, "check")) as connection:
-                    check_schema(connection)
-                    refuse_hazards(connection)
+                    self._check(connection)
                 return True
             except Unreachable as problem:
                 self._back_off(problem)
@@ -129,27 +135,45 @@ class Service:
             closing(PageReader(self._url)) as reader,
             closing(ReadAhead(reader)) as pages,
             closing(self._housekeeping(term)) as housekeeping,
+            self._wakeup() as wakeup,
         ):
             epoch = self._admitted(connection)
-            log.info("leading", term=term, epoch=epoch, owner=self._owner)
+            wakes = "listen" if self._listening else "poll"
+            log.info("leading", term=term, epoch=epoch, owner=self._owner, wakeup=wakes)
             self._sink.enter(epoch)
             housekeeping.start()
-            drained = self._pump(term, connection, pages).run(until_drained)
+            drained = self._pump(term, connection, pages, wakeup).run(until_drained)
         if not drained and not self._stopping.is_set():
             log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
         return drained
 
     def _admitted(self, connection: Connection) -> str:
         """The epoch, once the database is found fit to publish from."""
-        check_schema(connection)
-        refuse_hazards(connection)
+        self._check(connection)
         return enter_epoch(connection)
 
-    def _pump(self, term: int, connection: Connection, pages: ReadAhead) -> Pump:
+    def _check(self, connection: Connection) -> None:
+        check_schema(connection)
+        refuse_hazards(connection)
+        if self._listening:
+            check_wakeup(connection)
+
+    @contextmanager
+    def _wakeup(self) -> Iterator[PostgresWakeup | None]:
+        if not self._listening:
+            yield None
+            return
+        with closing(PostgresWakeup(self._url)) as wakeup:
+            yield wakeup
+
+    def _pump(
+        self, term: int, connection: Connection, pages: ReadAhead, wakeup: PostgresWakeup | None
+    ) -> Pump:
         return Pump(
             store=PostgresCursorStore(connection, self._owner, term),
             pages=pages,
             sink=self._sink,
+            wakeup=wakeup,
             trusted=lambda: self._elector.trusted(term),
             stopping=self._stopping,
             drain_limit_s=DRAIN_LIMIT_S,

@@ -11,16 +11,17 @@ import pytest
 
 from relay.core.lease import LEASE_TTL_S
 from relay.core.retention import EVENT_RING
-from relay.ports import CursorStore, LeaseStore, PageSource, Rotation
+from relay.ports import CursorStore, LeaseStore, PageSource, Rotation, Wakeup
 from relay.postgres import parking
 from relay.postgres.connect import connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
 from relay.postgres.parked_desk import By, Chosen, ParkedDesk
 from relay.postgres.rotation import PostgresRotation
+from relay.postgres.wakeup import PostgresWakeup, switch_wakeup
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_parking import RELEASED_MAX
-from tests.model.fake_postgres import FakePostgres, Session, Transaction
+from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session, Transaction
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
@@ -33,6 +34,14 @@ class Writer(Protocol):
     def emit(self, event_id: str, key: str | None) -> object: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
+    def savepoint(self) -> None: ...
+    def rollback_to_savepoint(self) -> None: ...
+
+
+class Sleeper(Wakeup, Protocol):
+    """One whose session can end."""
+
+    def close(self) -> None: ...
 
 
 class World(Protocol):
@@ -42,6 +51,7 @@ class World(Protocol):
     def source(self) -> PageSource: ...
     def leases(self) -> LeaseStore: ...
     def rotation(self, owner: str, term: int) -> Rotation: ...
+    def wakeup(self) -> Sleeper: ...
     def writers_come_to_leaf(self, leaf: int) -> None: ...
     def time_passes(self, seconds: float) -> None: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
@@ -67,6 +77,9 @@ class FakeWorld:
 
     def rotation(self, owner: str, term: int) -> Rotation:
         return FakeRotation(Session(self._database), owner, term, EVENT_RING)
+
+    def wakeup(self) -> FakeWakeup:
+        return FakeWakeup(Session(self._database))
 
     def writers_come_to_leaf(self, leaf: int) -> None:
         self._database.jump(leaf << EVENT_RING.bits)
@@ -102,6 +115,12 @@ class PostgresWriter:
             (event_id, key, event_id.encode()),
         )
 
+    def savepoint(self) -> None:
+        self._connection.execute("savepoint s")
+
+    def rollback_to_savepoint(self) -> None:
+        self._connection.execute("rollback to s")
+
     def commit(self) -> None:
         self._connection.commit()
 
@@ -114,7 +133,7 @@ class PostgresWorld:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._to_close: list[psycopg.Connection[tuple[object, ...]] | PageReader] = []
+        self._to_close: list[Sleeper | psycopg.Connection[tuple[object, ...]] | PageReader] = []
         self._leases = PostgresLeaseStore(url)
 
     def store(self, owner: str, term: int) -> CursorStore:
@@ -134,6 +153,12 @@ class PostgresWorld:
         connection = connect(self._url, "contract")
         self._to_close.append(connection)
         return PostgresRotation(connection, owner, term)
+
+    def wakeup(self) -> PostgresWakeup:
+        switch_wakeup(self._url, on=True)
+        sleeper = PostgresWakeup(self._url)
+        self._to_close.append(sleeper)
+        return sleeper
 
     def writers_come_to_leaf(self, leaf: int) -> None:
         """Nothing counts positions: a million of them is passed over at once."""

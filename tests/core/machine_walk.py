@@ -17,6 +17,7 @@ from relay.core.window import Page
 NOW = Moment(100.0)
 LATER = Moment(200.0)
 STOPPING = Moment(200.0, stopping=True)
+LISTENING = Moment(200.0, listening=True)
 
 C, S, NEXT = (Snapshot.parse(text) for text in ("10:10:", "20:20:", "30:30:"))
 CLOSED = Cursor(1, 1, C, S, 0, closed=True)
@@ -41,6 +42,7 @@ def walk(*given: told.Input, moment: Moment = NOW) -> Step:
 
 
 LEADING = (told.Elected(), told.Loaded(CLOSED, ()))
+MOMENTS = (NOW, LATER, LISTENING, STOPPING)
 READING = (*LEADING, told.Opened(OPENED, (P1, P2)))
 SENDING = (*READING, told.PageRead(ROWS[P1]))
 SAVING = (*SENDING, told.Acked())
@@ -68,7 +70,7 @@ def every_step() -> Iterator[Taken]:
     waiting, seen = deque([first]), {_summary(*first)}
     while waiting:
         before, wanted = waiting.popleft()
-        for given, moment in product(_answers(wanted), (NOW, LATER, STOPPING)):
+        for given, moment in product(_answers(wanted), MOMENTS):
             after, effect = step(before, given, moment)
             yield Taken(before, given, moment, after, effect)
             if after.state is not State.STOPPED and _summary(after, effect) not in seen:
@@ -79,7 +81,7 @@ def every_step() -> Iterator[Taken]:
 def _summary(relay: Relay, effect: do.Effect) -> object:
     closed = relay.cursor and (relay.cursor.closed, relay.cursor.last_position, relay.cursor.number)
     rows = tuple(told.position(one) for one in relay.rows)
-    flags = (min(relay.at_once, 4), min(relay.attempts, 2), relay.reported)
+    flags = (min(relay.at_once, 4), min(relay.attempts, 2), relay.reported, relay.asleep)
     parking = (relay.held, tuple(told.position(one.row) for one in relay.aside))
     return (relay.state, type(effect), closed, relay.pages, rows, flags, parking)
 
@@ -111,3 +113,9 @@ def _answers(wanted: do.Effect) -> Iterator[told.Input]:
             yield told.Reported()
         case do.Rest():
             yield told.Rested()
+        case do.LieDown():
+            yield from (told.Asleep(), told.Disturbed())
+        case do.Sleep():
+            yield told.Woken()
+        case do.Rise():
+            yield told.Risen()

@@ -257,7 +257,8 @@ def test_an_effect_is_answered_in_a_state_that_waits_for_its_answer() -> None:
     waits = {State.READING: do.Read, State.SENDING: do.Send, State.LOOKING: do.OpenNext}
     waits |= {State.LOADING: do.Load, State.STANDBY: do.StandBy, State.STOPPED: do.Stop}
     waits |= {State.SAVING: do.Save, State.CLOSING: do.Save, State.REPORTING: do.ReportBlocked}
-    waits |= {State.RESTING: do.Rest, State.RETRYING: do.Rest}
+    waits |= {State.RESTING: do.Rest, State.RETRYING: do.Rest, State.DOZING: do.LieDown}
+    waits |= {State.SLEEPING: do.Sleep, State.RISING: do.Rise}
 
     assert all(isinstance(one.effect, waits[one.after.state]) for one in EVERY_STEP)
 
@@ -301,10 +302,10 @@ def test_asked_to_stop_the_relay_reads_sends_and_opens_nothing_new_but_what_it_h
     }
 
 
-def test_asked_to_stop_the_relay_rests_no_more() -> None:
+def test_asked_to_stop_the_relay_rests_and_sleeps_no_more() -> None:
     stops = [one for one in EVERY_STEP if one.moment.stopping]
 
-    assert not [one for one in stops if isinstance(one.effect, do.Rest)]
+    assert not [one for one in stops if isinstance(one.effect, do.Rest | do.LieDown | do.Sleep)]
 
 
 def test_a_stop_closes_no_window_with_an_event_that_is_not_published() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.pacing import next_rest_s, retry_rest_s
+from relay.core.pacing import may_sleep, next_rest_s, retry_rest_s
 
 
 def rests_s(count: int, silent_for_s: float = 0.0) -> list[float]:
@@ -25,16 +25,21 @@ def test_each_rest_is_half_as_long_again_up_to_twenty_milliseconds() -> None:
     assert rests[-1] == 0.020
 
 
-def test_after_ten_seconds_of_silence_a_look_is_made_ten_times_a_second() -> None:
+def test_after_ten_seconds_of_silence_a_look_is_made_eight_times_a_second() -> None:
     assert next_rest_s(0.020, silent_for_s=9.999) == 0.020
-    assert next_rest_s(0.020, silent_for_s=10.0) == 0.100
+    assert next_rest_s(0.020, silent_for_s=10.0) == 0.125
 
 
 @given(st.floats(0, 1), st.floats(0, 1e6))
-def test_an_event_waits_for_the_next_look_a_tenth_of_a_second_at_most(
+def test_an_event_waits_for_the_next_look_an_eighth_of_a_second_at_most(
     previous_s: float, silent_for_s: float
 ) -> None:
-    assert 0.001 <= next_rest_s(previous_s, silent_for_s) <= 0.100
+    assert 0.001 <= next_rest_s(previous_s, silent_for_s) <= 0.125
+
+
+def test_no_gap_between_a_thousand_events_a_second_is_slept_in() -> None:
+    assert not may_sleep(silent_for_s=0.0199)
+    assert may_sleep(silent_for_s=0.020)
 
 
 def test_tries_are_made_at_doubling_distances_up_to_five_seconds() -> None:

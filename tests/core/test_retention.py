@@ -10,6 +10,7 @@ from relay.core.retention import (
     LOG_RING,
     PASS_AGAIN_S,
     PASS_EVERY_S,
+    QUIET_PASS_S,
     Due,
     Emptied,
     Milestone,
@@ -97,3 +98,18 @@ def test_the_next_pass_comes_soon_where_there_is_more_to_do(
     outcomes: list[Emptied], rest_s: float
 ) -> None:
     assert next_pass_s(outcomes) == rest_s
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "rest_s"),
+    [
+        ([], QUIET_PASS_S),
+        ([Emptied.NEEDED], QUIET_PASS_S),
+        ([Emptied.EMPTIED], PASS_AGAIN_S),
+        ([Emptied.IN_USE], PASS_AGAIN_S),
+    ],
+)
+def test_while_nothing_is_written_passes_are_few_unless_there_is_more_to_do(
+    outcomes: list[Emptied], rest_s: float
+) -> None:
+    assert next_pass_s(outcomes, quiet=True) == rest_s

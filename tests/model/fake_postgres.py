@@ -11,7 +11,7 @@ follows. Two things come out as in the real one and are what the cursor must sur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from relay.core.cursor import Cursor
@@ -20,7 +20,7 @@ from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
 from tests.model.fake_parking import Desk
 
-__all__ = ["Event", "FakePostgres", "LeaseRow", "Session", "Transaction"]
+__all__ = ["Event", "FakePostgres", "FakeWakeup", "LeaseRow", "Session", "Transaction"]
 
 FIRST_XID = 3
 
@@ -200,6 +200,8 @@ class FakePostgres:
         self._flushed = 0
         self._memory = _Memory()
         self._locks: dict[str, int] = {}
+        self.awake: set[int] = set()
+        self.sleeper: FakeWakeup | None = None
         nothing = Snapshot(1, 1, frozenset())
         self._append(Appended(Cursor(0, 0, nothing, nothing, closed=True)))
         self.flush()
@@ -273,6 +275,9 @@ class FakePostgres:
             for one in events
             if one.key is not None
         }
+        # Locks of sessions went with them; those of prepared transactions are read from the log.
+        self.awake &= self._memory.prepared
+        self.sleeper = None
         self.incarnation += 1
 
     @property
@@ -330,6 +335,7 @@ class FakePostgres:
 
     def end(self, xid: int, *, commit: bool, synchronous: bool) -> None:
         self._append(Ended(xid, commit))
+        self.awake.discard(xid)
         self._locks = {key: holder for key, holder in self._locks.items() if holder != xid}
         if synchronous:
             self.flush()
@@ -357,9 +363,14 @@ class Session:
         self._incarnation = database.incarnation
 
     @property
+    def lives(self) -> bool:
+        """Whether the server is still the one that this session was made to."""
+        return self._database.incarnation == self._incarnation
+
+    @property
     def database(self) -> FakePostgres:
         """The server; raises Unreachable when it is not the one that this session was made to."""
-        if self._database.incarnation != self._incarnation:
+        if not self.lives:
             raise Unreachable("database: the connection is lost")
         return self._database
 
@@ -372,6 +383,8 @@ class Transaction:
         self._subxid: int | None = None
         self._in_savepoint = False
         self.xid: int | None = None
+        self._awake_within: int | None = None
+        self._notifies: list[FakeWakeup] = []
 
     def touch(self) -> int:
         """Write something that is no event, if nothing was written yet; the transaction's id."""
@@ -387,6 +400,7 @@ class Transaction:
             return False
         if self._in_savepoint and self._subxid is None:
             self._subxid = self._database.new_xid()
+        self._wake()
         position = self._database.new_position()
         event = Event(position, xid, event_id, key, self._subxid)
         self._database.write(Wrote(xid, self._subxid, event))
@@ -399,19 +413,75 @@ class Transaction:
     def rollback_to_savepoint(self) -> None:
         if self._subxid is not None and self.xid is not None:
             self._database.write(RolledBackTo(self.xid, self._subxid))
+            if self._awake_within == self._subxid:
+                self._database.awake.discard(self.xid)
+                self._awake_within = None
         self._in_savepoint, self._subxid = False, None
 
     def commit(self, *, synchronous: bool = True) -> None:
         if self.xid is not None:
             self._database.end(self.xid, commit=True, synchronous=synchronous)
+            for sleeper in self._notifies:
+                sleeper.notified = True
 
     def rollback(self) -> None:
         if self.xid is not None:
             self._database.end(self.xid, commit=False, synchronous=False)
 
     def prepare(self) -> None:
-        if self.xid is not None:
+        """PostgreSQL refuses it after a NOTIFY, and rolls back."""
+        if self._notifies:
+            self.rollback()
+        elif self.xid is not None:
             self._database.prepare(self.xid)
+
+    def _wake(self) -> None:
+        """What the trigger does: the sleep lock, shared, or a notification at the commit."""
+        if self.xid is None or self.xid in self._database.awake:
+            return
+        if self._database.sleeper is not None:
+            self._notifies.append(self._database.sleeper)
+            return
+        self._database.awake.add(self.xid)
+        self._awake_within = self._subxid
+
+
+class FakeWakeup:
+    """See Wakeup. A sleep takes no time; how long it may have been is for the caller to say.
+
+    Attributes:
+        notified: a writer's notification waits to be read.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.notified = False
+
+    @property
+    def lies(self) -> bool:
+        """Whether it has the sleep lock."""
+        return self._session.lives and self._session.database.sleeper is self
+
+    def lie_down(self) -> bool:
+        database = self._session.database
+        if database.awake or database.sleeper is not None:
+            return False
+        database.sleeper = self
+        return True
+
+    def sleep(self, seconds: float, stopping: Callable[[], bool]) -> bool:
+        assert self.lies or not self._session.lives, "it sleeps without the sleep lock"
+        assert self._session.database is not None
+        notified, self.notified = self.notified, False
+        return notified
+
+    def rise(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Its session is over, and the lock with it."""
+        if self.lies:
+            self._session.database.sleeper = None
 
 
 def visible(events: list[Event], snapshot: Snapshot) -> Iterator[Event]:

@@ -17,14 +17,21 @@ from relay.core.cursor import Cursor
 from relay.core.lease import RENEW_EVERY_S
 from relay.core.machine import Moment, Relay, State, Step, step
 from relay.core.retention import Emptied, Survey
+from relay.core.window import Window
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Keeping, RotationPass
 from relay.errors import Fenced, InvariantBroken, Unreachable
 from relay.ports import CursorStore, Rotation, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
-from tests.model.fake_postgres import FakePostgres, Session
+from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
-from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
+from tests.model.fake_stores import (
+    FakeCursorStore,
+    FakeLeaseStore,
+    FakePageSource,
+    Reading,
+    in_window,
+)
 
 __all__ = ["Parts", "Process"]
 
@@ -37,6 +44,10 @@ class MakesStore(Protocol):
 
 class MakesSink(Protocol):
     def __call__(self, broker: FakeBroker, store: CursorStore, process: Process) -> Sink: ...
+
+
+class MakesWakeup(Protocol):
+    def __call__(self, session: Session, store: CursorStore) -> FakeWakeup: ...
 
 
 class MakesRotation(Protocol):
@@ -53,6 +64,10 @@ def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sin
     return FakeSink(broker, process.database.epoch)
 
 
+def honest_wakeup(session: Session, store: CursorStore) -> FakeWakeup:
+    return FakeWakeup(session)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a process is made of; a planted bug is another part."""
@@ -60,6 +75,7 @@ class Parts:
     reading: Reading = field(default_factory=Reading)
     make_store: MakesStore = honest_store
     make_sink: MakesSink = honest_sink
+    make_wakeup: MakesWakeup = honest_wakeup
     make_rotation: MakesRotation = FakeRotation
     step: Callable[[Relay, told.Input, Moment], Step] = step
 
@@ -72,6 +88,7 @@ class _Term:
     store: CursorStore
     source: FakePageSource
     sink: Sink
+    wakeup: FakeWakeup
 
 
 @dataclass
@@ -79,6 +96,7 @@ class Process:
     """One life of a relay process; a restart is another.
 
     Attributes:
+        listening: whether writers can wake it.
         unstored: how many records went out since the last entry was stored: those in flight.
         repeatable: how many records faults have allowed to be repeated.
         most_in_flight: the most that one fault has allowed.
@@ -88,6 +106,7 @@ class Process:
     database: FakePostgres
     broker: FakeBroker
     parts: Parts
+    listening: bool = False
     stopping: bool = False
     stopped: bool = False
     unstored: int = 0
@@ -109,7 +128,28 @@ class Process:
     @property
     def idle(self) -> bool:
         """Whether it leads and has found nothing to publish."""
-        return isinstance(self._effect, do.Rest) and self._effect.idle
+        resting = isinstance(self._effect, do.Rest) and self._effect.idle
+        return resting or isinstance(self._effect, do.LieDown | do.Sleep)
+
+    @property
+    def lies_down(self) -> bool:
+        """Whether the sleep lock is what it asks for next."""
+        return isinstance(self._effect, do.LieDown)
+
+    @property
+    def misses(self) -> int:
+        """How many events it sleeps through: visible to it, in no window, and nobody will wake it.
+
+        One whose term is over in the database is no judge of windows: the next leader opens them.
+        """
+        term, database = self._term, self.database
+        asleep = term is not None and isinstance(self._effect, do.Sleep)
+        if term is None or not asleep or not term.wakeup.lies or term.wakeup.notified:
+            return 0
+        if (database.lease.owner, database.lease.term) != (self.owner, term.number):
+            return 0
+        ahead = Window(self.cursor.until, database.snapshot())
+        return len(in_window(database, ahead))
 
     @property
     def cursor(self) -> Cursor:
@@ -185,11 +225,13 @@ class Process:
             self.run()
             steps_max -= 1
         assert self.stopped or self._term is None, f"does not stop in {self._relay.state}"
+        self._close()
         self._leases.release(self.owner)
 
     def die(self) -> None:
         """SIGKILL: what is in flight may be repeated by the next leader."""
         self.allow(self.unstored)
+        self._close()
         self.stopped = True
 
     def allow(self, records: int) -> None:
@@ -212,17 +254,24 @@ class Process:
         session, parts = Session(self.database), self.parts
         store = parts.make_store(session, self.owner, number, parts.reading, self.memory)
         sink = parts.make_sink(self.broker, store, self)
-        self._term = _Term(number, store, FakePageSource(session, parts.reading), sink)
+        wakeup = parts.make_wakeup(session, store)
+        self._term = _Term(number, store, FakePageSource(session, parts.reading), sink, wakeup)
         self._tell(told.Elected())
 
     def _lose(self) -> None:
         self.allow(self.unstored)
         self._tell(told.Lost())
+        self._close()
         self._term = None
         self._may_act = False
 
+    def _close(self) -> None:
+        """The connections end with the term."""
+        if self._term is not None:
+            self._term.wakeup.close()
+
     def _tell(self, given: told.Input) -> None:
-        moment = Moment(self.database.now_s, self.stopping)
+        moment = Moment(self.database.now_s, self.stopping, self.listening)
         self._relay, self._effect = self.parts.step(self._relay, given, moment)
         if isinstance(self._effect, do.Stop):
             assert self._relay.state is State.STOPPED
@@ -246,6 +295,15 @@ class Process:
             case do.Rest(seconds):
                 self.database.now_s += seconds
                 return told.Rested()
+            case do.LieDown():
+                return told.Asleep() if term.wakeup.lie_down() else told.Disturbed()
+            case do.Sleep(seconds):
+                if not term.wakeup.sleep(seconds, lambda: self.stopping) and not self.stopping:
+                    self.database.now_s += seconds
+                return told.Woken()
+            case do.Rise():
+                term.wakeup.rise()
+                return told.Risen()
             case _:
                 raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
 

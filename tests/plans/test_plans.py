@@ -124,11 +124,12 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "rotation_forget": {"number": 9, **lease},
         "rotation_term": lease,
         "rotation_needed": {"xmax": "9", "xip": "{3,4}"},
+        "wakeup_lock_timeout": {"ms": "3000"},
         "rotation_log_needed": {"number": 9, "keep_s": 60.0},
     }
 
 
-NOT_PLANNED = {"rotation_lock", "rotation_truncate"}
+NOT_PLANNED = {"rotation_lock", "rotation_truncate", "wakeup_listen", "wakeup_on", "wakeup_off"}
 """They read nothing, and EXPLAIN does not take them."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -76,7 +76,7 @@ def test_for_want_of_room_a_leaf_goes_without_regard_to_its_age() -> None:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "PASS_AGAIN_S", 0.0)
-    monkeypatch.setattr(housekeeping, "next_pass_s", lambda _: 0.0)
+    monkeypatch.setattr(housekeeping, "next_pass_s", lambda *_, **__: 0.0)
 
 
 class Awaited:
@@ -121,6 +121,28 @@ class Passes:
         yield Rings({}, WITHIN_THE_FIRST_HALF, OLD), self.awaited
 
     def _passed(self, found: Found) -> None: ...
+
+
+def test_a_pass_that_finds_nothing_written_since_the_last_is_a_quiet_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+
+    def next_pass_s(outcomes: Sequence[Emptied], *, quiet: bool) -> float:
+        asked.append(quiet)
+        return 0.0
+
+    monkeypatch.setattr(housekeeping, "PASS_AGAIN_S", 0.0)
+    monkeypatch.setattr(housekeeping, "next_pass_s", next_pass_s)
+    passes = Passes(passes=4)
+    passes.awaited.released += ["there", "missing"]
+    passes.thread.start()
+    try:
+        assert passes.done.wait(10.0)
+    finally:
+        passes.thread.close()
+
+    assert asked[:3] == [False, True, True]
 
 
 @pytest.mark.parametrize("fault", [Unreachable("away"), RuntimeError("secret"), RelayError("x")])

@@ -47,6 +47,7 @@ TABLE = """
     status                   -         -         x       x         -         -         -
     migrate --down           -         -         -       -         -         -         -
     migrate --roles          -         -         -       -         -         -         -
+    migrate --wakeup         -         -         -       -         -         -         -
 
     read topics              -         -         x       -         -         -         -
     read keys                -         -         x       -         -         -         -
@@ -111,6 +112,13 @@ TABLE = """
     cluster_hazards          -         -         x       x         -         -         -
     cluster_epoch_add        -         -         x       -         -         -         -
     cluster_epochs           -         -         x       -         -         -         -
+    wakeup_fit               x         x         x       x         -         x         -
+    wakeup_listen            x         x         x       x         x         x         x
+    wakeup_lie_down          x         x         x       x         -         x         -
+    wakeup_rise              x         x         x       x         -         x         -
+    wakeup_lock_timeout      x         x         x       x         x         x         x
+    wakeup_on                -         -         -       -         -         -         -
+    wakeup_off               -         -         -       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
     downgrade_not_undone     -         x         -       -         -         -         -
     parking_put              -         -         x       -         -         -         -
@@ -226,6 +234,7 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "rotation_forget": {"number": 1, **_LEASE},
     "rotation_term": _LEASE,
     "rotation_needed": {"xmax": "9", "xip": "{3}"},
+    "wakeup_lock_timeout": {"ms": "3000"},
     "rotation_log_needed": {"number": 1, "keep_s": 1.0},
     **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
 }
@@ -280,6 +289,7 @@ COMMANDS = {
     "status": ("status",),
     "migrate --down": ("migrate", "--down", "base", "--discard-pending"),
     "migrate --roles": ("migrate", "--roles"),
+    "migrate --wakeup": ("migrate", "--wakeup", "listen"),
 }
 
 

@@ -1,0 +1,2 @@
+drop trigger event_wakes_relay on outbox.event;
+drop function outbox.wake_relay();
