@@ -85,7 +85,7 @@ class RotationPass:
         survey = self.look()
         events, log = self.empty_events(survey), self.empty_log(survey)
         blockers = self._rotation.blockers(BLOCKS_AFTER_S)
-        return Found(events, log, blockers, (survey.position, survey.number))
+        return Found(events, log, blockers, written=(survey.position, survey.number))
 
     def look(self) -> Survey:
         """How the rings stand; on the way, milestones are set down and dropped."""
