@@ -16,7 +16,7 @@ from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.machine import Moment, Relay, step
 from relay.core.parking import Parked
-from relay.daemon.clock import monotonic_s, rest
+from relay.daemon.clock import rest
 from relay.daemon.readahead import ReadAhead
 from relay.errors import InvariantBroken
 from relay.ports import CursorStore, Sink
@@ -33,12 +33,13 @@ class Pump:
         pages: ReadAhead,
         sink: Sink,
         trusted: Callable[[], bool],
+        clock: Callable[[], float],
         stopping: threading.Event,
         drain_limit_s: float,
         on_step: Callable[[Relay, do.Effect, told.Input], None],
         on_wait: Callable[[float], None],
     ) -> None:
-        """`trusted`: whether the lease still is.
+        """`trusted`: whether the lease still is. `clock`: monotonic seconds.
 
         `on_step` is shown every step, `on_wait` the seconds that an acknowledgement has been waited
         for; both are for the log.
@@ -47,6 +48,7 @@ class Pump:
         self._pages = pages
         self._sink = sink
         self._trusted = trusted
+        self._clock = clock
         self._stopping = stopping
         self._drain_limit_s = drain_limit_s
         self._on_step = on_step
@@ -76,7 +78,7 @@ class Pump:
             self._sink.discard()
 
     def _moment(self) -> Moment:
-        return Moment(monotonic_s(), self._stopping.is_set())
+        return Moment(self._clock(), self._stopping.is_set())
 
     def _perform(self, effect: do.Effect) -> told.Input:
         match effect:
@@ -109,7 +111,7 @@ class Pump:
 
     def _send(self, rows: told.Rows, number: int) -> told.Input:
         hit("relay.before_send")
-        self._sent_at_s = monotonic_s()
+        self._sent_at_s = self._clock()
         outcome = self._sink.send(rows, number, self._keep_going)
         if isinstance(outcome, told.Acked):
             hit("relay.page_acked")
@@ -128,9 +130,9 @@ class Pump:
 
     def _keep_going(self) -> bool:
         """While the lease is trusted and, after a request to stop, the drain limit is not over."""
-        self._on_wait(monotonic_s() - self._sent_at_s)
+        self._on_wait(self._clock() - self._sent_at_s)
         if not self._stopping.is_set():
             return self._trusted()
         if self._drain_until_s is None:
-            self._drain_until_s = monotonic_s() + self._drain_limit_s
-        return self._trusted() and monotonic_s() < self._drain_until_s
+            self._drain_until_s = self._clock() + self._drain_limit_s
+        return self._trusted() and self._clock() < self._drain_until_s

@@ -151,6 +151,7 @@ class Service:
             pages=pages,
             sink=self._sink,
             trusted=lambda: self._elector.trusted(term),
+            clock=monotonic_s,
             stopping=self._stopping,
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,

@@ -26,7 +26,7 @@ from tests.model.fake_postgres import FakePostgres, Session
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
-__all__ = ["Parts", "Process"]
+__all__ = ["Parts", "Process", "Sender"]
 
 
 class MakesStore(Protocol):
@@ -35,8 +35,17 @@ class MakesStore(Protocol):
     ) -> CursorStore: ...
 
 
+class Sender(Protocol):
+    """What a sink may know of the process that it sends for."""
+
+    @property
+    def database(self) -> FakePostgres: ...
+    @property
+    def cursor(self) -> Cursor: ...
+
+
 class MakesSink(Protocol):
-    def __call__(self, broker: FakeBroker, store: CursorStore, process: Process) -> Sink: ...
+    def __call__(self, broker: FakeBroker, store: CursorStore, process: Sender) -> Sink: ...
 
 
 class MakesRotation(Protocol):
@@ -49,7 +58,7 @@ def honest_store(
     return FakeCursorStore(session, owner, term, reading)
 
 
-def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+def honest_sink(broker: FakeBroker, store: CursorStore, process: Sender) -> Sink:
     return FakeSink(broker, process.database.epoch)
 
 
