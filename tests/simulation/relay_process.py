@@ -54,6 +54,7 @@ class PartsInTime(Parts):
     """What a process is made of; `clock`: by which it trusts its lease."""
 
     clock: Callable[[RelayProcess], float] = monotonic
+    make_elector: type[Elector] = Elector
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class RelayProcess:
         self._around = around
         self._memory: list[Cursor] = []
         self._failures = 0
+        self._acting = False
         self._relay = Relay()
         self._stopping = EventInTime(machine)
         self.elector = self._make_elector()
@@ -101,8 +103,8 @@ class RelayProcess:
 
     @property
     def leads(self) -> bool:
-        """Whether it believes that it does."""
-        return self.machine.alive and self.elector.await_term(0.0) is not None
+        """Whether it acts as the leader: it has begun to, and trusts its lease still."""
+        return self._acting and self.machine.alive and self.elector.await_term(0.0) is not None
 
     @property
     def is_ending(self) -> bool:
@@ -125,8 +127,10 @@ class RelayProcess:
     def _make_elector(self) -> Elector:
         server = self._around.server
         leases = remote(self.line, LeasesOf(server), REQUEST_TIMEOUT_S)
-        clock = self._around.parts.clock
-        elector = Elector(self.owner, leases, lambda: clock(self), lambda _: None)
+        parts = self._around.parts
+        elector = parts.make_elector(
+            self.owner, leases, lambda: parts.clock(self), lambda _: None
+        )
         elector._wake = cast(threading.Event, EventInTime(self.machine))
         elector._thread = cast(threading.Thread, ThreadInTime(self.machine, elector._keep))
         return elector
@@ -148,14 +152,17 @@ class RelayProcess:
         try:
             self._lead(term)
         except Fenced:
+            self._acting = False
             self.elector.resign(term)
         except Unreachable:
+            self._acting = False
             self._failures += 1
             self._stopping.wait(retry_rest_s(self._failures))
 
     def _lead(self, term: int) -> None:
         """See Service._lead."""
         around, parts = self._around, self._around.parts
+        self._acting = True
         session, epoch = self.line.call(self._connect, timeout_s=REQUEST_TIMEOUT_S)
         around.note(self.owner, "leads in term", term, epoch)
         over = EventInTime(self.machine)
@@ -186,7 +193,7 @@ class RelayProcess:
         try:
             pump.run()
         finally:
-            self.idle = False
+            self.idle = self._acting = False
             self.in_flight.fault()
             over.set()
 

@@ -1,0 +1,114 @@
+"""Relays with one bug each: what the simulation must see, and by which invariant.
+
+Where the Hypothesis model has the same bug (tests/model/planted_bugs.py, planted_marks.py), it is
+that one. The others need time to be bugs at all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coordinator.inbox.places import Taking
+from relay.core.cursor import Cursor
+from relay.core.inputs import Loaded, NothingAhead, Opened
+from relay.core.lease import Lease
+from relay.core.snapshot import Snapshot
+from relay.daemon.elector import Elector
+from relay.ports import CursorStore
+from tests.model.fake_postgres import Session
+from tests.model.fake_stores import FakeCursorStore, Reading
+from tests.model.planted_bugs import PLANTED
+from tests.model.planted_marks import BareMark, EpochIgnored, EqualPasses
+from tests.simulation.relay_process import PartsInTime, RelayProcess
+
+__all__ = ["CANARIES", "Canary"]
+
+
+class Canary(NamedTuple):
+    """A world with a bug, and the invariants of which it breaks the first."""
+
+    breaks: str
+    parts: PartsInTime = PartsInTime()
+    taking: type[Taking] = Taking
+
+
+class CutByTxid(FakeCursorStore):
+    """Ends the window behind the first transaction of it, to keep it small."""
+
+    def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
+        database = self._session.database
+        until = cut_behind_the_first(database.snapshot(), self._fresh(cursor))
+        opened = cursor.opened(until)
+        pages = self._reading.plan(database, opened.window, 0)
+        if not pages:
+            return super().open_next(cursor)
+        self._append(opened)
+        return Opened(opened, pages)
+
+    def _fresh(self, cursor: Cursor) -> list[int]:
+        events = self._session.database.committed
+        return sorted(event.txid for event in events if event.txid >= cursor.until.xmax)
+
+
+def cut_behind_the_first(until: Snapshot, txids: list[int]) -> Snapshot:
+    if not txids:
+        return until
+    cut = txids[0] + 1
+    return Snapshot(min(until.xmin, cut), cut, frozenset(xid for xid in until.xip if xid < cut))
+
+
+class WithoutTerm(FakeCursorStore):
+    """A row that is updated, whoever asks for it, instead of a log that admits one writer."""
+
+    def load(self) -> Loaded:
+        cursor = self._session.database.entries[-1]
+        left = self._reading.plan(self._session.database, cursor.window, cursor.last_position)
+        return Loaded(cursor, () if cursor.closed else left)
+
+    def _append(self, cursor: Cursor) -> None:
+        self._store(cursor)
+
+
+class TrustedFromTheReply(Elector):
+    """Counts its trust from when it heard of the renewal."""
+
+    def _asked(self, held: Lease | None, asked_at_s: float) -> Lease | None:
+        lease = super()._asked(held, asked_at_s)
+        return None if lease is None else lease.renewed(self._clock())
+
+
+def cut_by_txid(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return CutByTxid(session, owner, term, reading)
+
+
+def without_term(
+    session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
+) -> CursorStore:
+    return WithoutTerm(session, owner, term, reading)
+
+
+def of_the_model(name: str) -> Canary:
+    parts, breaks = PLANTED[name]
+    return Canary(
+        breaks,
+        PartsInTime(parts.reading, parts.make_store, parts.make_sink, parts.make_rotation),
+    )
+
+
+CANARIES: dict[str, Canary] = {
+    **{
+        name: of_the_model(name)
+        for name in PLANTED
+        # A leaf that writers come to is a matter of locks, which stand still for no time here.
+        if name != "rotation of the leaf that is written to"
+    },
+    "window cut by txid": Canary("I3", PartsInTime(make_store=cut_by_txid)),
+    "no term in the cursor update": Canary("I5", PartsInTime(make_store=without_term)),
+    "lease by wall clock": Canary("L1", PartsInTime(clock=RelayProcess.wall_clock_s)),
+    "lease trusted from the reply": Canary("L1", PartsInTime(make_elector=TrustedFromTheReply)),
+    "equal place is new": Canary("M3", taking=EqualPasses),
+    "epoch ignored": Canary("M2", taking=EpochIgnored),
+    "mark without the ids, over a promotion": Canary("M3", taking=BareMark),
+}
