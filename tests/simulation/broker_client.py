@@ -21,6 +21,7 @@ from collections.abc import Callable
 from random import Random
 
 from relay.core import inputs as told
+from relay.errors import RelayError
 from relay.ports import Sink
 from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
 from tests.simulation.network import Weather
@@ -109,8 +110,11 @@ class SinkInTime:
             return
         before = len(self._broker.records)
         self._broker.doubt, doubtful = self._doubt(rows)
-        outcome = self._inner.send(rows, number, lambda: True)
-        self._broker.doubt = None
+        try:
+            outcome = self._inner.send(rows, number, lambda: True)
+        except RelayError as problem:
+            attempt.reply.come(problem=problem)
+            return
         self._arrived(attempt, len(self._broker.records) - before)
         queues, self._broker.under_way = self._broker.under_way, []
         for queue in queues:

@@ -8,14 +8,18 @@ random time, or, which finds more, just after a step of a relay.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
+
+from relay.core import inputs as told
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 __all__ = ["Faults"]
 
+TELLING = (told.Opened, told.Acked, told.Acked, told.Saved)
 PAUSE_S = (0.5, 2.0, 4.0)
 KINDS_MAX = 5
 FREEZE_S = (0.2, 2.0, 7.0, 9.0, 15.0)
@@ -35,6 +39,7 @@ class Faults:
         self._world = world
         self._chance = chance
         self._at_next_step: list[Callable[[], None]] = []
+        self._awaited: type[told.Input] = told.Acked
         self._over = False
         every = self._every()
         self.kinds = chance.sample(sorted(every), chance.randint(0, KINDS_MAX))
@@ -43,11 +48,13 @@ class Faults:
         if self.kinds:
             self._plan_next()
 
-    def a_step_was_made(self) -> None:
+    def a_step_was_made(self, outcome: object) -> None:
         """Called by the world after each step of a relay."""
-        waiting, self._at_next_step = self._at_next_step, []
-        for fault in waiting:
-            self._world.scheduler.after(0.0, lambda fault=fault: self._unless_over(fault))
+        if isinstance(outcome, self._awaited):
+            waiting, self._at_next_step = self._at_next_step, []
+            self._awaited = self._chance.choice(TELLING)
+            for fault in waiting:
+                self._world.scheduler.after(0.0, partial(self._unless_over, fault))
 
     def end(self) -> None:
         """No more of them."""
