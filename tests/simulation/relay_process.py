@@ -72,14 +72,20 @@ class Surroundings:
 
 
 class RelayProcess:
-    """One life. `wall_offset_s`: by how much its wall clock, which nothing may trust, is off."""
+    """One life.
+
+    Attributes:
+        wall_offset_s: by how much its wall clock, which nothing may trust, is off.
+        stopped: whether it ended as it was asked to.
+        idle_rests: how often in a row it has found nothing to publish.
+    """
 
     def __init__(self, owner: str, machine: Machine, around: Surroundings) -> None:
         self.owner = owner
         self.machine = machine
         self.wall_offset_s = 0.0
         self.stopped = False
-        self.idle = False
+        self.idle_rests = 0
         self.in_flight = InFlight(around.ledger)
         self.line = Line(machine, around.server, around.weather, around.chance)
         self._around = around
@@ -193,7 +199,8 @@ class RelayProcess:
         try:
             pump.run()
         finally:
-            self.idle = self._acting = False
+            self._acting = False
+            self.idle_rests = 0
             self.in_flight.fault()
             over.set()
 
@@ -204,7 +211,10 @@ class RelayProcess:
     def _follow(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
         self._failures = 0
         self._relay = relay
-        self.idle = isinstance(effect, do.Rest) and effect.idle
+        if isinstance(effect, do.Rest) and effect.idle:
+            self.idle_rests += 1
+        elif not isinstance(outcome, told.NothingAhead):
+            self.idle_rests = 0
         if isinstance(outcome, told.Opened | told.Saved):
             self.in_flight.stored()
         elif isinstance(effect, do.Send) and not isinstance(outcome, told.Acked):
