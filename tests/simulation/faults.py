@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from relay.core import inputs as told
 
 if TYPE_CHECKING:
+    from tests.simulation.network import Line
     from tests.simulation.world import World
 
 __all__ = ["Faults"]
 
 TELLING = (told.Opened, told.Acked, told.Acked, told.Saved)
-PAUSE_S = (0.5, 2.0, 4.0)
-KINDS_MAX = 5
+PAUSE_S = (0.3, 1.0, 3.0)
+KINDS_MAX = 6
 FREEZE_S = (0.2, 2.0, 7.0, 9.0, 15.0)
 DOWN_S = (0.0, 0.1, 1.0, 5.0)
 STORM_S = (1.0, 4.0, 10.0)
@@ -67,6 +68,7 @@ class Faults:
             "a relay stands still": self._freeze,
             "a relay's wall clock jumps": self._jump,
             "a line is cut": self._cut,
+            "a line fades": self._fade,
             "connections are reset": self._reset,
             "messages are slow": self._slow,
             "messages are lost": self._lose,
@@ -132,13 +134,17 @@ class Faults:
     # The network
 
     def _cut(self) -> None:
+        self._cut_line(self._world.relays[self._any()].line)
+
+    def _fade(self) -> None:
+        """Replies come late, later than a lease request would wait for, and then none comes."""
         line = self._world.relays[self._any()].line
+        line.replies_late_s = self._chance.uniform(0.5, 2.6)
+        self._later(STORM_S, lambda: self._cut_line(line))
+
+    def _cut_line(self, line: Line) -> None:
         line.cut = True
-
-        def heal() -> None:
-            line.cut = False
-
-        self._later(STORM_S, heal)
+        self._later(STORM_S, line.heal)
 
     def _reset(self) -> None:
         self._world.relays[self._any()].line.reset()

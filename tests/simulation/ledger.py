@@ -16,13 +16,11 @@ class Ledger:
 
     Attributes:
         repeatable: how many records may be repeats.
-        given_up: those of them that were in flight when a process met a fault.
         most_in_flight: the most that one fault has allowed.
     """
 
     def __init__(self) -> None:
         self.repeatable = 0
-        self.given_up = 0
         self.most_in_flight = 0
 
     def allow(self, records: int) -> None:
@@ -30,9 +28,10 @@ class Ledger:
 
 
 class InFlight:
-    """Of one process."""
+    """Of one process. `given_up`: how many records were in flight when it met a fault."""
 
     def __init__(self, ledger: Ledger) -> None:
+        self.given_up = 0
         self._ledger = ledger
         self._records = 0
 
@@ -50,6 +49,6 @@ class InFlight:
     def fault(self) -> None:
         """What is in flight may go out again."""
         self._ledger.allow(self._records)
-        self._ledger.given_up += self._records
+        self.given_up += self._records
         self._ledger.most_in_flight = max(self._ledger.most_in_flight, self._records)
         self._records = 0

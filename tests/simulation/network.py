@@ -46,7 +46,7 @@ class Weather:
     def transit_s(self, chance: Random) -> float:
         """How long this message takes."""
         if self.stall_share and chance.random() < self.stall_share:
-            return chance.uniform(1.0, 8.0)
+            return chance.uniform(1.0, chance.choice((3.0, 20.0)))
         return self.delay_s * (0.5 + chance.random())
 
     def loses(self, chance: Random) -> bool:
@@ -83,6 +83,7 @@ class Line:
 
     Attributes:
         cut: nothing comes through in either direction, and nobody is told.
+        replies_late_s: how much later replies arrive than they would.
     """
 
     def __init__(self, machine: Machine, server: Server, weather: Weather, chance: Random) -> None:
@@ -92,6 +93,7 @@ class Line:
         self._chance = chance
         self._awaited: list[Reply] = []
         self.cut = False
+        self.replies_late_s = 0.0
 
     def call(self, request: Callable[[], T], timeout_s: float) -> T:
         """Have `request` carried out at the server; its result, or what it raised.
@@ -103,12 +105,17 @@ class Line:
             self._machine.sleep(hiccup_s)
         reply = Reply()
         self._awaited.append(reply)
-        self._send(lambda: self._carry_out(request, reply))
+        # Through the process's own queue: stopped now, it sends when it runs again.
+        self._machine.after(0.0, lambda: self._send(lambda: self._carry_out(request, reply)))
         came = self._machine.await_reply(reply, timeout_s)
         self._awaited.remove(reply)
         if not came:
             raise Unreachable("database: no answer in time")
         return cast(T, reply.result())
+
+    def heal(self) -> None:
+        """All is well again."""
+        self.cut, self.replies_late_s = False, 0.0
 
     def reset(self) -> None:
         """The connections end, as seen from here; what has left arrives all the same."""
@@ -121,13 +128,13 @@ class Line:
             result, problem = request(), None
         except RelayError as raised:
             result, problem = None, raised
-        self._send(lambda: reply.come(result, problem))
+        self._send(lambda: reply.come(result, problem), self.replies_late_s)
 
-    def _send(self, arrive: Callable[[], object]) -> None:
+    def _send(self, arrive: Callable[[], object], late_s: float = 0.0) -> None:
         """By the wire: it is under way whatever becomes of the process."""
         if self.cut or self._weather.loses(self._chance):
             return
-        transit_s = self._weather.transit_s(self._chance)
+        transit_s = self._weather.transit_s(self._chance) + late_s
         self._machine.scheduler.after(transit_s, arrive)
 
 

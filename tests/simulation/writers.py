@@ -16,7 +16,11 @@ KEYS = (None, "a", "d")
 WRITERS = 3
 LOCK_TIMEOUT_S = 3.0
 LOCK_LOOK_S = 0.02
-ENDINGS = ("commit", "commit", "commit", "commit, not waiting", "roll back", "prepare")
+ENDINGS = (
+    ("commit", "commit", "commit", "commit, not waiting", "roll back", "prepare"),
+    ("commit, not waiting", "commit, not waiting", "roll back"),
+)
+"""The server's own default may be not to wait for the flush."""
 THOUGHTS_S = (0.0, 0.0, 0.01, 0.1, 4.0)
 
 
@@ -33,9 +37,10 @@ class Writers:
         self._server = server
         self._chance = chance
         self.written: dict[str, str | None] = {}
-        self.events_max = chance.randint(5, 40)
+        self.events_max = chance.randint(5, 60)
+        self._endings = chance.choice(ENDINGS)
         self._open: dict[Transaction, int] = {}
-        self._pause_s = chance.choice((0.05, 0.3, 1.0))
+        self._pause_s = chance.choice((0.05, 0.2, 0.6))
         for _ in range(WRITERS):
             machine.spawn(self._work)
 
@@ -119,7 +124,7 @@ class Writers:
             transaction.rollback_to_savepoint()
 
     def _end(self, transaction: Transaction) -> None:
-        match self._chance.choice(ENDINGS):
+        match self._chance.choice(self._endings):
             case "commit":
                 transaction.commit()
             case "commit, not waiting":
