@@ -55,7 +55,7 @@ def simulate(seed: int, parts: PartsInTime | None = None, taking: type[Taking] =
     try:
         world.live()
     except Exception as problem:
-        world.tell(problem)
+        problem.add_note(world.report())
         raise
     finally:
         world.end()
@@ -119,12 +119,15 @@ class World:
         for machine in (self._servers_machine, *(relay.machine for relay in self.relays)):
             machine.kill()
 
-    def tell(self, problem: Exception) -> None:
-        """Say with the problem how to see it again, and what came before it."""
-        problem.add_note(f"seed {self.seed}: make simulate SEED={self.seed}")
-        problem.add_note(f"faults: {', '.join(self.faults.kinds) or 'none'}")
-        for at_s, what in self.steps:
-            problem.add_note(f"{at_s:10.4f}  {' '.join(map(in_short, what))}")
+    def report(self) -> str:
+        """How to see it again, and the last that happened."""
+        return "\n".join(
+            [
+                f"seed {self.seed}: make simulate SEED={self.seed}",
+                f"faults: {', '.join(self.faults.kinds) or 'none'}",
+                *(f"{at_s:10.4f}  {' '.join(map(in_short, what))}" for at_s, what in self.steps),
+            ]
+        )
 
     def _begin_life(self) -> RelayProcess:
         self._lives += 1
