@@ -1,4 +1,4 @@
-"""What is judged when a walk is over, whoever made it: Hypothesis by rules, the simulation by time."""
+"""What is judged when all is over: walks of Hypothesis, and worlds of the simulation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The relay in its world, and a consumer with `marks` behind it.
 
-M1 to M3 (`judgement.py`) are judged when every late record has arrived, those of relays that woke up
-long after.
+M1 to M3 (`judgement.py`) are judged when every late record has arrived, those of relays that woke
+up long after.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One life of a relay process: the production elector, pump, read-ahead and rotation, in virtual time.
+"""One life of a relay process: the production elector, pump and rotation, in virtual time.
 
 Only the wiring is rewritten here, that of relay/daemon/service.py: there it makes connections to
 PostgreSQL and Kafka, here it puts the network of the simulation before the model's fakes. What the
@@ -134,9 +134,7 @@ class RelayProcess:
         server = self._around.server
         leases = remote(self.line, LeasesOf(server), REQUEST_TIMEOUT_S)
         parts = self._around.parts
-        elector = parts.make_elector(
-            self.owner, leases, lambda: parts.clock(self), lambda _: None
-        )
+        elector = parts.make_elector(self.owner, leases, lambda: parts.clock(self), lambda _: None)
         elector._wake = cast(threading.Event, EventInTime(self.machine))
         elector._thread = cast(threading.Thread, ThreadInTime(self.machine, elector._keep))
         return elector

@@ -1,10 +1,10 @@
 """One clock, one heap: everything that happens in a simulation is an event in it.
 
-The daemon's loops block: on a lock, on a reply, for a rest. Threads would run them as they are, in an
-order that nobody can repeat. Here each loop is a greenlet, and whatever blocks it goes back to the
-heap instead; so the code under test is the production code, one thing happens at a time, and the
-order is a function of the seed alone. Events of the same moment happen in the order in which they
-were asked for.
+The daemon's loops block: on a reply, on an event, for a rest. Threads would run them as they are,
+in an order that nobody can repeat. Here each loop is a greenlet, and whatever blocks it goes back
+to the heap instead; so the code under test is the production code, one thing happens at a time, and
+the order is a function of the seed alone. Events of the same moment happen in the order in which
+they were asked for.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tests.model.fake_broker import PARTITIONS, FakeBroker
 from tests.model.fake_postgres import FakePostgres
 from tests.model.fake_stores import TOPIC
 from tests.model.judgement import Violated, broken_marks, by_partition, meant_by
-from tests.model.marks_consumer import MarksConsumer
+from tests.model.marks_consumer import Crash, MarksConsumer
 from tests.simulation.broker_client import BrokerState
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
@@ -44,6 +44,10 @@ IDLE_RESTS = 3
 FLUSH_EVERY_S = 0.2
 CONSUME_EVERY_S = 0.5
 STEPS_KEPT = 60
+CRASHES: tuple[Crash, ...] = (
+    *("none", "none"),
+    *("before the commit", "before the offset is stored"),
+)
 DRIFT_MAX = 0.0005
 
 Step = tuple[float, tuple[object, ...]]
@@ -167,9 +171,7 @@ class World:
     def _consume(self) -> None:
         while True:
             self._servers_machine.sleep(CONSUME_EVERY_S * self._chance.random())
-            crash = self._chance.choice(
-                ("none", "none", "before the commit", "before the offset is stored")
-            )
+            crash = self._chance.choice(CRASHES)
             self._consumer.consume(
                 self._chance.randrange(PARTITIONS), self._chance.randint(1, 6), crash
             )
