@@ -17,7 +17,7 @@ from tests.model.judgement import broken_marks
 from tests.model.marks_consumer import Crash, MarksConsumer
 from tests.model.relay_machine import RelayMachine, counts, keys
 
-__all__ = ["GrowthMachine", "MarksMachine", "PromotionMachine"]
+__all__ = ["ALL", "GrowthMachine", "MarksMachine", "PromotionMachine"]
 
 ALL = 1_000_000
 STEPS_TO_SEND = 6

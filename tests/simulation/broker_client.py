@@ -131,7 +131,8 @@ class SinkInTime:
         What is refused is refused at one stroke: a piece that is in doubt is one that was taken.
         """
         count, dice = len(rows), self._chance.random()
-        if self._broker.refused.intersection(map(told.event_id, rows)):
+        not_taken = self._broker.refused | self._broker.missing
+        if not_taken.intersection(map(told.event_id, rows)):
             return None, False
         if dice < self._state.doubt_share:
             arrive = [self._chance.randint(0, count) for _ in range(PARTITIONS)]

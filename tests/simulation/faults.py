@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from relay.core import inputs as told
+from tests.simulation.operators import Operators
 
 if TYPE_CHECKING:
     from tests.simulation.network import Line
@@ -34,6 +35,7 @@ class Faults:
     Attributes:
         kinds: which may occur.
         lost_by_failover: events that a standby had not got when it was promoted.
+        operators: those who decide about what is parked.
     """
 
     def __init__(self, world: World, chance: Random) -> None:
@@ -45,6 +47,7 @@ class Faults:
         every = self._every()
         self.kinds = chance.sample(sorted(every), chance.randint(0, KINDS_MAX))
         self.lost_by_failover: set[str] = set()
+        self.operators = Operators(world.database)
         self._pause_s = chance.choice(PAUSE_S)
         if self.kinds:
             self._plan_next()
@@ -77,6 +80,8 @@ class Faults:
             "sends are in pieces": self._pieces,
             "sends are in doubt": self._doubt,
             "an event is refused": self._refuse,
+            "the topic is forbidden": self._forbid,
+            "an operator decides": self._operate,
             "the database crashes": self._crash,
             "a standby is promoted": self._promote,
         }
@@ -181,9 +186,19 @@ class Faults:
         self._world.broker_state.doubt_share = 0.2
 
     def _refuse(self) -> None:
-        refused = self._world.broker.refused
-        refused.add(self._world.writers.next_id())
-        self._later(STORM_S, refused.clear)
+        """The one that is written next: by the batch it is in, in advance, or for a while."""
+        broker = self._world.broker
+        refusal = self._chance.choice((broker.refused, broker.too_large, broker.missing))
+        refusal.add(self._world.writers.next_id())
+        self._later(STORM_S, broker.take_everything_again)
+
+    def _forbid(self) -> None:
+        self._world.broker.forbidden = True
+        self._later(STORM_S, self._world.broker.take_everything_again)
+
+    def _operate(self) -> None:
+        if self._world.server.up:
+            self.operators.decide(self._chance)
 
     # The database
 

@@ -22,10 +22,11 @@ from relay.core.checker import History, check
 from relay.core.cursor import Cursor
 from relay.core.inputs import event_id
 from tests.model.fake_broker import PARTITIONS, FakeBroker
+from tests.model.fake_parking import TOPIC
 from tests.model.fake_postgres import FakePostgres
-from tests.model.fake_stores import TOPIC
 from tests.model.judgement import Violated, broken_marks, by_partition, meant_by
 from tests.model.marks_consumer import Crash, MarksConsumer
+from tests.model.marks_machine import ALL
 from tests.simulation.broker_client import BrokerState
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Ledger
@@ -89,8 +90,8 @@ class World:
         self._servers_machine = Machine(self.scheduler)
         self.writers = Writers(Machine(self.scheduler), self.server, self._chance)
         self.faults = Faults(self, self._chance)
-        recent = 1_000_000 if self.fails_over else parts.reading.page_events_max
-        self._consumer = MarksConsumer(self.broker, taking, recent)
+        self._recent = ALL if self.fails_over else parts.reading.page_events_max
+        self._consumer = MarksConsumer(self.broker, taking, self._recent)
         for body in (self._flush_now_and_then, self._end_what_is_prepared, self._consume):
             self._servers_machine.spawn(body)
 
@@ -114,6 +115,8 @@ class World:
         """All of it."""
         self.scheduler.run(self._active_s)
         self._heal()
+        self._drained()
+        self.faults.operators.release_all()
         self._require_a_clean_stop(self._drained())
         self.scheduler.run(self.scheduler.now_s + LATE_S)
         self._judge()
@@ -183,7 +186,7 @@ class World:
         self.note("all heals")
         self.server.up = self.broker_state.up = True
         self.broker_state.doubt_share = self.broker_state.slow_share = 0.0
-        self.broker.refused.clear()
+        self.broker.take_everything_again()
         self.weather.stall_share = self.weather.loss_share = self.weather.hiccup_share = 0.0
         for index, relay in enumerate(self.relays):
             relay.line.heal()
@@ -225,8 +228,11 @@ class World:
     def _judge(self) -> None:
         for partition in range(PARTITIONS):
             self._consumer.consume(partition)
+        if self.database.desk.parked or self.database.desk.holds:
+            raise Violated(f"I9: not released: {self.database.desk}")
         self._judge_the_log()
-        for invariant, sentence in broken_marks(self.broker.records, self._consumer.taken):
+        forgets, taken = self._recent < ALL, self._consumer.taken
+        for invariant, sentence in broken_marks(self.broker.records, taken, forgets=forgets):
             raise Violated(f"{invariant}: {sentence}")
 
     def _judge_the_log(self) -> None:
@@ -238,7 +244,9 @@ class World:
         stand = {event.event_id for event in self.database.committed}
         lost = self.faults.lost_by_failover - stand
         records = [one for one in self.broker.records if one.event_id not in lost]
-        history = History(meant_by(self.database, self.writers.written), by_partition(records))
+        discarded = self.faults.operators.discarded & stand
+        meant = meant_by(self.database, self.writers.written)
+        history = History(meant, by_partition(records), discarded)
         repeatable = None if self.fails_over else self.ledger.repeatable
         verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
         for found in verdict.violations:
@@ -252,6 +260,8 @@ def in_short(what: object) -> str:
             return f"Read {page.first_position}..{page.last_position}"
         case do.Send(rows, number):
             return f"Send {number}: {', '.join(map(event_id, rows))};"
+        case do.Save(cursor, _, parked) if parked:
+            return f"Save {_entry(cursor)}, parks {', '.join(event_id(one.row) for one in parked)};"
         case do.Save(cursor) | do.OpenNext(cursor):
             return f"{type(what).__name__} {_entry(cursor)};"
         case told.Opened(cursor) | told.Loaded(cursor):
