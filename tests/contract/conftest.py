@@ -20,7 +20,7 @@ from relay.postgres.parked_desk import By, Chosen, ParkedDesk
 from relay.postgres.rotation import PostgresRotation
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_parking import RELEASED_MAX
-from tests.model.fake_postgres import FakePostgres, Session, Transaction
+from tests.model.fake_postgres import FakePostgres, Session
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
@@ -75,7 +75,7 @@ class FakeWorld:
         self._database.now_s += seconds
 
     @contextmanager
-    def writer(self) -> Iterator[Transaction]:
+    def writer(self) -> Iterator[Writer]:
         yield self._database.begin()
 
     def lease_expires(self) -> None:

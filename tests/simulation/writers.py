@@ -81,11 +81,12 @@ class Writers:
     def _carry_out(self, transaction: Transaction, crashed: int) -> None:
         if self._chance.random() < 0.5:
             transaction.touch()
-        for _ in range(self._chance.randint(0, 3)):
+        keys = self._chance.choice((KEYS, KEYS[1:2], KEYS[2:]))
+        for _ in range(self._chance.randint(0, 4)):
             self._think(crashed)
             if self._chance.random() < 0.2:
                 self._in_savepoint(transaction)
-            elif not self._write(transaction, crashed):
+            elif not self._write(transaction, self._chance.choice(keys), crashed):
                 transaction.rollback()
                 return
         self._think(crashed)
@@ -100,9 +101,8 @@ class Writers:
         if self._incarnation != crashed:
             raise Unreachable("database: the connection is lost")
 
-    def _write(self, transaction: Transaction, crashed: int) -> bool:
+    def _write(self, transaction: Transaction, key: str | None, crashed: int) -> bool:
         """Under the lock of its key; False when that is not to be had."""
-        key = self._chance.choice(KEYS)
         give_up_s = self._machine.monotonic_s() + LOCK_TIMEOUT_S
         while not self._emit(transaction, key):
             if self._machine.monotonic_s() > give_up_s:
