@@ -31,8 +31,11 @@ class Writer(Protocol):
     """An open transaction of a writer."""
 
     def emit(self, event_id: str, key: str | None) -> object: ...
+    def savepoint(self) -> None: ...
+    def rollback_to_savepoint(self) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
+    def prepare(self) -> None: ...
 
 
 class World(Protocol):
@@ -45,6 +48,7 @@ class World(Protocol):
     def writers_come_to_leaf(self, leaf: int) -> None: ...
     def time_passes(self, seconds: float) -> None: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
+    def commit_prepared(self) -> None: ...
     def lease_expires(self) -> None: ...
     def blocked(self) -> tuple[str, str] | None: ...
     def retry_all(self) -> None: ...
@@ -78,6 +82,10 @@ class FakeWorld:
     def writer(self) -> Iterator[Writer]:
         yield self._database.begin()
 
+    def commit_prepared(self) -> None:
+        (xid,) = self._database.prepared
+        self._database.end_prepared(xid, commit=True)
+
     def lease_expires(self) -> None:
         self._database.now_s += LEASE_TTL_S + 0.001
 
@@ -102,8 +110,17 @@ class PostgresWriter:
             (event_id, key, event_id.encode()),
         )
 
+    def savepoint(self) -> None:
+        self._connection.execute("savepoint s")
+
+    def rollback_to_savepoint(self) -> None:
+        self._connection.execute("rollback to savepoint s")
+
     def commit(self) -> None:
         self._connection.commit()
+
+    def prepare(self) -> None:
+        self._connection.execute("prepare transaction 'contract'")
 
     def rollback(self) -> None:
         self._connection.rollback()
@@ -154,6 +171,10 @@ class PostgresWorld:
     def writer(self) -> Iterator[PostgresWriter]:
         with closing(psycopg.connect(self._url)) as connection:
             yield PostgresWriter(connection)
+
+    def commit_prepared(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("commit prepared 'contract'")
 
     def lease_expires(self) -> None:
         """The row says until when; nobody has to wait for it."""

@@ -16,7 +16,7 @@ import pytest
 from relay.admin import migrate
 from relay.core.inputs import NothingAhead
 from tests.contract.conftest import FakeWorld, PostgresWorld, World, Writer
-from tests.contract.outbox import leading, numbers_of, opened, read, write
+from tests.contract.outbox import event_id, leading, numbers_of, opened, read, write
 from tests.model.fake_postgres import Transaction
 from tests.support.postgres import CrashablePostgres
 
@@ -44,7 +44,10 @@ class NotWaiting:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.emit = transaction.emit
+        self.savepoint = transaction.savepoint
+        self.rollback_to_savepoint = transaction.rollback_to_savepoint
         self.rollback = transaction.rollback
+        self.prepare = transaction.prepare
 
     def commit(self) -> None:
         self._transaction.commit(synchronous=False)
@@ -131,3 +134,17 @@ def test_ids_given_out_again_after_a_crash_are_not_taken_for_seen(world: Crashab
     write(world, 1)
 
     assert numbers_of(read(world, opened(world.store("a", 1)))) == [1]
+
+
+def test_a_prepared_transaction_outlives_a_crash_and_comes_with_its_commit(
+    world: Crashable,
+) -> None:
+    with world.writer() as writer:
+        writer.emit(event_id(1), "k")
+        writer.prepare()
+    world.crash()
+    store = leading(world)
+    assert store.open_next(store.load().cursor) == NothingAhead()
+
+    world.commit_prepared()
+    assert numbers_of(read(world, opened(store))) == [1]
