@@ -108,7 +108,8 @@ class SimulatedWorld(FakeWorld):
             machine,
             Weather(),
             Random(NUMBER),
-            lambda records, awaited: None,
+            on_send=lambda: None,
+            on_arrival=lambda records, awaited: None,
         )
         return Awaited(self._scheduler, machine, sink)
 

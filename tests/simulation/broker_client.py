@@ -50,7 +50,11 @@ class BrokerState:
 
 
 class SinkInTime:
-    """See Sink. `on_arrival` is told how many records arrive, and whether `send` still waits."""
+    """See Sink.
+
+    `on_send` is called when a page is about to be handed over; `on_arrival` is told how many
+    records arrive, and whether `send` still waits.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class SinkInTime:
         machine: Machine,
         weather: Weather,
         chance: Random,
+        on_send: Callable[[], None],
         on_arrival: Callable[[int, bool], None],
     ) -> None:
         self._inner = inner
@@ -68,12 +73,14 @@ class SinkInTime:
         self._machine = machine
         self._weather = weather
         self._chance = chance
+        self._on_send = on_send
         self._on_arrival = on_arrival
         self._attempt: _Attempt | None = None
 
     def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
         if not keep_going():
             return told.Lost()
+        self._on_send()
         if hiccup_s := self._weather.hiccup_s(self._chance):
             self._machine.sleep(hiccup_s)
         attempt = self._attempt = _Attempt()

@@ -118,6 +118,7 @@ CANARIES: dict[str, Canary] = {
     "window cut by txid": Canary(("I3",), PartsInTime(make_store=cut_by_txid)),
     "no term in the cursor update": Canary(("I5",), PartsInTime(make_store=without_term)),
     "lease by wall clock": Canary(("L1",), PartsInTime(clock=RelayProcess.wall_clock_s)),
+    "lease never doubted": Canary(("L2",), PartsInTime(trusts=lambda elector, term: True)),
     "lease trusted from the reply": Canary(("L1",), PartsInTime(make_elector=TrustedFromTheReply)),
     "equal place is new": Canary(("M3",), taking=EqualPasses),
     "epoch ignored": Canary(("M2",), taking=EpochIgnored),

@@ -30,6 +30,7 @@ from tests.model.fake_broker import FakeBroker
 from tests.model.fake_postgres import FakePostgres, Session
 from tests.model.fake_rotation import MODEL_RING
 from tests.model.fake_stores import FakeLeaseStore, FakePageSource
+from tests.model.judgement import Violated
 from tests.model.two_step_pump import Parts
 from tests.simulation.blocking import EventInTime, PoolInTime, ThreadInTime
 from tests.simulation.broker_client import BrokerState, SinkInTime
@@ -51,10 +52,14 @@ def monotonic(process: RelayProcess) -> float:
 
 @dataclass(frozen=True)
 class PartsInTime(Parts):
-    """What a process is made of; `clock`: by which it trusts its lease."""
+    """What a process is made of.
+
+    `clock`: by which it trusts its lease; `trusts`: whether it does, in a term.
+    """
 
     clock: Callable[[RelayProcess], float] = monotonic
     make_elector: type[Elector] = Elector
+    trusts: Callable[[Elector, int], bool] = Elector.trusted
 
 
 @dataclass(frozen=True)
@@ -181,13 +186,14 @@ class RelayProcess:
             self.machine,
             around.weather,
             around.chance,
-            lambda records, awaited: self.in_flight.went_out(records, awaited=awaited),
+            on_send=lambda: self._require_trust(term),
+            on_arrival=lambda records, awaited: self.in_flight.went_out(records, awaited=awaited),
         )
         pump = Pump(
             store=remote(self.line, store),
             pages=pages,
             sink=sink,
-            trusted=lambda: self.elector.trusted(term),
+            trusted=lambda: parts.trusts(self.elector, term),
             clock=self.machine.monotonic_s,
             stopping=cast(threading.Event, self._stopping),
             drain_limit_s=DRAIN_LIMIT_S,
@@ -201,6 +207,10 @@ class RelayProcess:
             self.idle_rests = 0
             self.in_flight.fault()
             over.set()
+
+    def _require_trust(self, term: int) -> None:
+        if not self.elector.trusted(term):
+            raise Violated(f"L2: {self.owner} sends in term {term} without trust in it")
 
     def _connect(self) -> tuple[Session, str]:
         database = self._around.server.database

@@ -7,6 +7,7 @@ the checker that judges the real Kafka, and the consumer by what it took.
     I1 to I5  of the checker (relay/core/checker.py)
     I9        all is published within HEALED_WITHIN_S, and a stop is clean
     L1        no two relays trust the lease at once
+    L2        nothing is handed over to the broker without trust in the lease
     M1 to M3  of the consumer's marks (tests/model/judgement.py)
 """
 
