@@ -10,9 +10,9 @@ import pytest
 
 from tests.model.judgement import Violated
 from tests.simulation.canaries import CANARIES
+from tests.simulation.test_simulation import SEEDS
 from tests.simulation.world import simulate
 
-SEED_OF_A_LOSS = 3
 SEED = 16
 """Of a world in which much happens."""
 
@@ -44,9 +44,18 @@ def test_another_process_sees_the_same_steps(hashes: str) -> None:
 
 
 def test_a_failure_says_how_to_see_it_again_and_what_came_before() -> None:
-    with pytest.raises(Violated) as found:
-        simulate(SEED_OF_A_LOSS, CANARIES["id > last"].parts)
-    (report,) = found.value.__notes__
+    seed, violated = first_loss()
+    (report,) = violated.__notes__
 
-    assert f"make simulate SEED={SEED_OF_A_LOSS}" in report
+    assert f"make simulate SEED={seed}" in report
     assert "Send " in report
+
+
+def first_loss() -> tuple[int, Violated]:
+    """The first world in which a bug is seen."""
+    for seed in range(SEEDS):
+        try:
+            simulate(seed, CANARIES["id > last"].parts)
+        except Violated as violated:
+            return seed, violated
+    raise AssertionError("the bug is never seen")
