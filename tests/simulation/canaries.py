@@ -64,7 +64,8 @@ class WithoutTerm(FakeCursorStore):
     def load(self) -> Loaded:
         cursor = self._session.database.entries[-1]
         left = self._reading.plan(self._session.database, cursor.window, cursor.last_position)
-        return Loaded(cursor, () if cursor.closed else left, self._session.database.desk.held)
+        held = self._session.database.desk.held_in(cursor.number)
+        return Loaded(cursor, () if cursor.closed else left, held)
 
     def _append(self, cursor: Cursor, desk: Desk | None = None) -> None:
         self._store(cursor, desk)
