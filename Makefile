@@ -6,7 +6,7 @@ RUNS   ?= 200
 BROKER ?= mock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench lock clean
+.PHONY: help setup demo test test-fast simulate lint bench lock clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,7 +29,10 @@ test: lint  ## everything: linters, types, house rules, all tests on real servic
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.ready  ## the tests that need no service
-	$(BIN)/python -m pytest tests/core tests/style tests/model
+	$(BIN)/python -m pytest tests/core tests/style tests/model tests/simulation
+
+simulate: $(VENV)/.ready  ## relays in a simulated world over all cores (SEEDS=1000), or one seed again (SEED=12345)
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 lint: $(VENV)/.ready  ## format check, lint, strict types, direction of imports
 	$(BIN)/ruff format --check .

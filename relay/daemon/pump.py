@@ -16,7 +16,7 @@ from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.machine import Moment, Relay, step
 from relay.core.parking import Parked
-from relay.daemon.clock import monotonic_s, rest
+from relay.daemon.clock import rest
 from relay.daemon.readahead import ReadAhead
 from relay.errors import InvariantBroken
 from relay.ports import CursorStore, Sink, Wakeup
@@ -34,13 +34,14 @@ class Pump:
         sink: Sink,
         wakeup: Wakeup | None,
         trusted: Callable[[], bool],
+        clock: Callable[[], float],
         stopping: threading.Event,
         drain_limit_s: float,
         on_step: Callable[[Relay, do.Effect, told.Input], None],
         on_wait: Callable[[float], None],
     ) -> None:
         """`wakeup` lets writers wake the relay; without it, it polls. `trusted`: whether the lease
-        still is.
+        still is. `clock`: monotonic seconds.
 
         `on_step` is shown every step, `on_wait` the seconds that an acknowledgement has been waited
         for; both are for the log.
@@ -50,6 +51,7 @@ class Pump:
         self._sink = sink
         self._wakeup = wakeup
         self._trusted = trusted
+        self._clock = clock
         self._stopping = stopping
         self._drain_limit_s = drain_limit_s
         self._on_step = on_step
@@ -79,7 +81,7 @@ class Pump:
             self._sink.discard()
 
     def _moment(self) -> Moment:
-        return Moment(monotonic_s(), self._stopping.is_set(), self._wakeup is not None)
+        return Moment(self._clock(), self._stopping.is_set(), self._wakeup is not None)
 
     def _perform(self, effect: do.Effect) -> told.Input:
         match effect:
@@ -128,7 +130,7 @@ class Pump:
 
     def _send(self, rows: told.Rows, number: int) -> told.Input:
         hit("relay.before_send")
-        self._sent_at_s = monotonic_s()
+        self._sent_at_s = self._clock()
         outcome = self._sink.send(rows, number, self._keep_going)
         if isinstance(outcome, told.Acked):
             hit("relay.page_acked")
@@ -147,12 +149,12 @@ class Pump:
 
     def _keep_going(self) -> bool:
         """While the lease is trusted and, after a request to stop, the drain limit is not over."""
-        self._on_wait(monotonic_s() - self._sent_at_s)
+        self._on_wait(self._clock() - self._sent_at_s)
         if not self._stopping.is_set():
             return self._trusted()
         if self._drain_until_s is None:
-            self._drain_until_s = monotonic_s() + self._drain_limit_s
-        return self._trusted() and monotonic_s() < self._drain_until_s
+            self._drain_until_s = self._clock() + self._drain_limit_s
+        return self._trusted() and self._clock() < self._drain_until_s
 
 
 def _is_idle(effect: do.Effect) -> bool:

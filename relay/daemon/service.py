@@ -175,6 +175,7 @@ class Service:
             sink=self._sink,
             wakeup=wakeup,
             trusted=lambda: self._elector.trusted(term),
+            clock=monotonic_s,
             stopping=self._stopping,
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,

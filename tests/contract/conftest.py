@@ -21,7 +21,7 @@ from relay.postgres.rotation import PostgresRotation
 from relay.postgres.wakeup import PostgresWakeup, switch_wakeup
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_parking import RELEASED_MAX
-from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session, Transaction
+from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
 
@@ -32,10 +32,11 @@ class Writer(Protocol):
     """An open transaction of a writer."""
 
     def emit(self, event_id: str, key: str | None) -> object: ...
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
     def savepoint(self) -> None: ...
     def rollback_to_savepoint(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def prepare(self) -> None: ...
 
 
 class Sleeper(Wakeup, Protocol):
@@ -55,6 +56,7 @@ class World(Protocol):
     def writers_come_to_leaf(self, leaf: int) -> None: ...
     def time_passes(self, seconds: float) -> None: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
+    def commit_prepared(self) -> None: ...
     def lease_expires(self) -> None: ...
     def blocked(self) -> tuple[str, str] | None: ...
     def retry_all(self) -> None: ...
@@ -88,8 +90,12 @@ class FakeWorld:
         self._database.now_s += seconds
 
     @contextmanager
-    def writer(self) -> Iterator[Transaction]:
+    def writer(self) -> Iterator[Writer]:
         yield self._database.begin()
+
+    def commit_prepared(self) -> None:
+        (xid,) = self._database.prepared
+        self._database.end_prepared(xid, commit=True)
 
     def lease_expires(self) -> None:
         self._database.now_s += LEASE_TTL_S + 0.001
@@ -123,6 +129,9 @@ class PostgresWriter:
 
     def commit(self) -> None:
         self._connection.commit()
+
+    def prepare(self) -> None:
+        self._connection.execute("prepare transaction 'contract'")
 
     def rollback(self) -> None:
         self._connection.rollback()
@@ -179,6 +188,10 @@ class PostgresWorld:
     def writer(self) -> Iterator[PostgresWriter]:
         with closing(psycopg.connect(self._url)) as connection:
             yield PostgresWriter(connection)
+
+    def commit_prepared(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("commit prepared 'contract'")
 
     def lease_expires(self) -> None:
         """The row says until when; nobody has to wait for it."""

@@ -1,16 +1,11 @@
 """The relay in its world, and a consumer with `marks` behind it.
 
-    M1  inside one epoch a partition gets the events of a source in rising place, but for repeats
-        and for what was parked, which a paused leader may still publish at the place it had
-    M2  the consumer takes every event that is in the log
-    M3  it takes none twice
-
-They are judged when every late record has arrived, those of relays that woke up long after.
+M1 to M3 (`judgement.py`) are judged when every late record has arrived, those of relays that woke
+up long after.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import ClassVar
 
 from hypothesis import strategies as st
@@ -18,10 +13,11 @@ from hypothesis.stateful import precondition, rule
 
 from coordinator.inbox.places import Taking
 from tests.model.fake_broker import PARTITIONS, Doubt
-from tests.model.marks_consumer import Crash, MarksConsumer, event_of
+from tests.model.judgement import broken_marks
+from tests.model.marks_consumer import Crash, MarksConsumer
 from tests.model.relay_machine import RelayMachine, counts, keys
 
-__all__ = ["GrowthMachine", "MarksMachine", "PromotionMachine"]
+__all__ = ["ALL", "GrowthMachine", "MarksMachine", "PromotionMachine"]
 
 ALL = 1_000_000
 STEPS_TO_SEND = 6
@@ -54,31 +50,9 @@ class MarksMachine(RelayMachine):
             pass
         for partition in range(self.broker.partitions):
             self.consumer.consume(partition)
-        self._judge_places()
-        times = Counter(self.consumer.taken)
-        lost = {record.event_id for record in self.broker.records} - times.keys()
-        self._require("M2", not lost, f"{sorted(lost)} never taken")
-        excused = self._released() if self.recent < ALL else set()
-        twice = [one for one, count in times.items() if count > 1 and one not in excused]
-        self._require("M3", not twice, f"{twice} taken more than once")
-
-    def _released(self) -> set[str]:
-        return {one.event_id for one in self.broker.records if "ce_outboxreleased" in one.headers}
-
-    def _judge_places(self) -> None:
-        marks: dict[tuple[int, str], str] = {}
-        known: set[tuple[int, str, str]] = set()
-        moved = self._released()
-        for record in self.broker.records:
-            if record.event_id in moved:
-                continue
-            event = event_of(record)
-            within = record.partition, event.epoch
-            is_repeat = (*within, event.event_id) in known
-            is_below = event.place <= marks.get(within, "")
-            self._require("M1", is_repeat == is_below, f"{event.event_id} at {event.place}")
-            known.add((*within, event.event_id))
-            marks[within] = max(event.place, marks.get(within, ""))
+        forgets = self.recent < ALL
+        for found in broken_marks(self.broker.records, self.consumer.taken, forgets=forgets):
+            self._require(found[0], False, found[1])
 
 
 class PromotionMachine(MarksMachine):

@@ -20,7 +20,7 @@ from tests.model.fake_parking import Desk
 from tests.model.fake_postgres import Event, FakePostgres, Session, visible
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import FakeCursorStore, Reading, newest
-from tests.model.two_step_pump import Parts, Process
+from tests.model.two_step_pump import Parts, Sender
 
 __all__ = ["PLANTED"]
 
@@ -88,7 +88,7 @@ class AsynchronousStore(FakeCursorStore):
 class StoresFirst(FakeSink):
     """Moves the cursor past events, and then sends them."""
 
-    def __init__(self, broker: FakeBroker, store: CursorStore, process: Process) -> None:
+    def __init__(self, broker: FakeBroker, store: CursorStore, process: Sender) -> None:
         super().__init__(broker, process.database.epoch)
         self._store = store
         self._process = process
@@ -227,11 +227,11 @@ def asynchronous(
     return AsynchronousStore(session, owner, term, reading)
 
 
-def deaf(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+def deaf(broker: FakeBroker, store: CursorStore, process: Sender) -> Sink:
     return DeafSink(broker, process.database.epoch)
 
 
-def skipping(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+def skipping(broker: FakeBroker, store: CursorStore, process: Sender) -> Sink:
     return SkippingSink(broker, process.database.epoch)
 
 

@@ -6,7 +6,7 @@ from coordinator.inbox.places import Event, Taking
 from relay.ports import CursorStore, Sink
 from tests.model.fake_broker import Doubt, FakeBroker, FakeSink, Partitioned
 from tests.model.marks_machine import GrowthMachine, MarksMachine, PromotionMachine
-from tests.model.two_step_pump import Parts, Process
+from tests.model.two_step_pump import Parts, Sender
 
 __all__ = ["PLANTED_MARKS"]
 
@@ -56,7 +56,7 @@ class FirstNotAloneSink(FakeSink):
         self._append({partition: part[1:] for partition, part in parts.items()}, number)
 
 
-def first_not_alone(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+def first_not_alone(broker: FakeBroker, store: CursorStore, process: Sender) -> Sink:
     return FirstNotAloneSink(broker, process.database.epoch)
 
 

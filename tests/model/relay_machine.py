@@ -11,15 +11,16 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from relay.core.checker import History, Meant, Outcome, Seen, check, payload_hash
+from relay.core.checker import History, check
 from relay.core.lease import LEASE_TTL_S
 from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
 from tests.model.fake_parking import TOPIC
 from tests.model.fake_postgres import FakePostgres, Transaction
 from tests.model.fake_rotation import MODEL_RING
+from tests.model.judgement import Violated, by_partition, meant_by
 from tests.model.two_step_pump import Parts, Process
 
-__all__ = ["RelayMachine", "Violated"]
+__all__ = ["RelayMachine"]
 
 # Each in a partition of its own; what has no key goes to that of "a".
 KEYS = (None, "a", "d")
@@ -35,10 +36,6 @@ some_keys = st.lists(keys, max_size=2)
 endings = st.sampled_from(["commit", "commit, not waiting for the flush", "roll back", "prepare"])
 refusals = st.sampled_from(["refused", "refused", "too large", "missing", "forbidden"])
 counts = st.lists(st.integers(0, 3), min_size=PARTITIONS, max_size=PARTITIONS)
-
-
-class Violated(AssertionError):
-    """What was promised did not hold."""
 
 
 class RelayMachine(RuleBasedStateMachine):
@@ -301,7 +298,11 @@ class RelayMachine(RuleBasedStateMachine):
         page = self.parts.reading.page_events_max
         self._require("I5", most <= page, f"{most} in flight, a page has {page}")
         repeatable = self.repeatable + sum(process.repeatable for process in processes)
-        history = History(self._meant(), self._by_partition(), self.discarded)
+        history = History(
+            meant_by(self.database, self.written),
+            by_partition(self.broker.records),
+            self.discarded,
+        )
         verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
         for found in verdict.violations:
             self._require(found.invariant, False, found.sentence)
@@ -309,21 +310,6 @@ class RelayMachine(RuleBasedStateMachine):
     def _require(self, invariant: str, held: bool, otherwise: str) -> None:
         if invariant in self.judged and not held:
             raise Violated(f"{invariant}: {otherwise}")
-
-    def _meant(self) -> list[Meant]:
-        stand = [event.event_id for event in self.database.committed]
-        meant, numbers = [], dict.fromkeys(KEYS, 0)
-        for event_id in [*stand, *(self.written.keys() - set(stand))]:
-            key = self.written[event_id]
-            outcome = Outcome.COMMITTED if event_id in stand else Outcome.ROLLED_BACK
-            numbers[key] += outcome is Outcome.COMMITTED
-            value = payload_hash(event_id.encode())
-            n = numbers[key]
-            meant.append(Meant("w", key, n, event_id, TOPIC, value, {}, outcome))
-        return meant
-
-    def _by_partition(self) -> list[Seen]:
-        return sorted(self.broker.records, key=lambda record: record.partition)
 
     def _transaction(self, writer: int) -> Transaction:
         if writer not in self.transactions:

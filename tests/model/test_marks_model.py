@@ -6,9 +6,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.model.judgement import Violated
 from tests.model.marks_machine import GrowthMachine, MarksMachine, PromotionMachine
 from tests.model.planted_marks import PLANTED_MARKS, first_not_alone
-from tests.model.relay_machine import Violated
 from tests.model.test_planted_bugs import SEARCH
 from tests.model.two_step_pump import Parts
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.model.judgement import Violated
 from tests.model.planted_sleep import PLANTED_SLEEP
-from tests.model.relay_machine import Violated
 from tests.model.sleep_machine import SleepMachine
 from tests.model.test_planted_bugs import SEARCH
 

@@ -33,7 +33,7 @@ from tests.model.fake_stores import (
     in_window,
 )
 
-__all__ = ["Parts", "Process"]
+__all__ = ["Parts", "Process", "Sender"]
 
 
 class MakesStore(Protocol):
@@ -42,8 +42,17 @@ class MakesStore(Protocol):
     ) -> CursorStore: ...
 
 
+class Sender(Protocol):
+    """What a sink may know of the process that it sends for."""
+
+    @property
+    def database(self) -> FakePostgres: ...
+    @property
+    def cursor(self) -> Cursor: ...
+
+
 class MakesSink(Protocol):
-    def __call__(self, broker: FakeBroker, store: CursorStore, process: Process) -> Sink: ...
+    def __call__(self, broker: FakeBroker, store: CursorStore, process: Sender) -> Sink: ...
 
 
 class MakesWakeup(Protocol):
@@ -60,7 +69,7 @@ def honest_store(
     return FakeCursorStore(session, owner, term, reading)
 
 
-def honest_sink(broker: FakeBroker, store: CursorStore, process: Process) -> Sink:
+def honest_sink(broker: FakeBroker, store: CursorStore, process: Sender) -> Sink:
     return FakeSink(broker, process.database.epoch)
 
 

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import NothingAhead, Opened
+from relay.daemon.clock import monotonic_s
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
 from relay.errors import BadConfiguration, Unreachable
@@ -150,6 +151,7 @@ def pumping(
             sink=sink,
             wakeup=wakeup,
             trusted=lambda: True,
+            clock=monotonic_s,
             stopping=stopping,
             drain_limit_s=1.0,
             on_step=lambda *_: None,
