@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 from time import monotonic
 
 import pytest
@@ -30,16 +31,16 @@ def test_what_is_in_flight_is_given_up_at_the_drain_limit_and_sent_by_the_next(
     ledger = Ledger("f04")
     own_kafka.create_topic(ledger.topic)
     relay = relay_process(outbox_url, own_kafka.bootstrap_servers)
-    writer = Writer("w", outbox_url, ledger)
-    writer.backlog(100)
-    prove(ledger, outbox_url, own_kafka.bootstrap_servers)
-    own_kafka.suspend()
-    try:
+    with closing(Writer("w", outbox_url, ledger)) as writer:
         writer.backlog(100)
-        relay.wait_for_log("waiting_for_broker")
-        stopped_s = seconds_to_stop(relay)
-    finally:
-        own_kafka.resume()
+        prove(ledger, outbox_url, own_kafka.bootstrap_servers)
+        own_kafka.suspend()
+        try:
+            writer.backlog(100)
+            relay.wait_for_log("waiting_for_broker")
+            stopped_s = seconds_to_stop(relay)
+        finally:
+            own_kafka.resume()
     last = relay_process(outbox_url, own_kafka.bootstrap_servers, "--until-drained")
     assert last.wait() == 0
 
@@ -51,7 +52,8 @@ def test_what_is_in_flight_is_given_up_at_the_drain_limit_and_sent_by_the_next(
 def test_a_broker_that_never_answered_does_not_delay_the_stop(
     outbox_url: str, relay_process: StartRelay
 ) -> None:
-    Writer("w", outbox_url, Ledger("f04")).backlog(100)
+    with closing(Writer("w", outbox_url, Ledger("f04"))) as writer:
+        writer.backlog(100)
     with socket.create_server(("127.0.0.1", 0)) as black_hole:
         relay = relay_process(outbox_url, f"127.0.0.1:{black_hole.getsockname()[1]}")
         relay.wait_for_log("delivery_in_doubt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.support.history import Ledger, prove
@@ -19,7 +21,8 @@ LIMIT_S = 20.0
 def test_a_full_queue_holds_the_relay_back_and_raises_nothing(
     outbox_url: str, broker: Broker, ledger: Ledger, relay_process: StartRelay
 ) -> None:
-    Writer("w", outbox_url, ledger).backlog(EVENTS)
+    with closing(Writer("w", outbox_url, ledger)) as writer:
+        writer.backlog(EVENTS)
     relay = relay_process(
         outbox_url,
         broker.bootstrap_servers,

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -56,7 +56,8 @@ def test_everything_is_published_and_a_stop_is_clean(
     outbox_url: str, broker: Broker, ledger: Ledger, full_pipe: int
 ) -> None:
     with mute_relay(outbox_url, broker.bootstrap_servers, full_pipe) as relay:
-        Writer("w", outbox_url, ledger).backlog(500)
+        with closing(Writer("w", outbox_url, ledger)) as writer:
+            writer.backlog(500)
         prove(ledger, outbox_url, broker.bootstrap_servers)
         relay.terminate()
         assert relay.wait(STOP_LIMIT_S) == 0
