@@ -16,13 +16,13 @@ from relay.observe.lines import LineWriter
 from tests.support.wait import until
 
 LINES_MAX = 20
-LONG = "x" * 4096
+LONG = "x" * 8192
 """A pipe's buffer holds few of them."""
 
 
 @dataclass
 class Pipe:
-    """A pipe of 4 KiB, and the writers on it."""
+    """A pipe of 8 KiB, and the writers on it."""
 
     reading: int
     writing: int
@@ -64,7 +64,7 @@ class Pipe:
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
     made = Pipe(*os.pipe())
-    fcntl.fcntl(made.writing, fcntl.F_SETPIPE_SZ, 4096)
+    fcntl.fcntl(made.writing, fcntl.F_SETPIPE_SZ, 8192)
     yield made
     made.close()
 
