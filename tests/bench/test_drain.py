@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from relay.bench import drain as scenario
+from relay.bench import turn
 from relay.errors import RelayError
 from tests.support.kafka import Broker
 from tests.support.postgres import Postgres
@@ -101,6 +102,7 @@ def test_a_relay_that_publishes_other_than_the_events_gives_no_figures(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv("RELAY_DATABASE_URL", raising=False)
     monkeypatch.delenv("RELAY_KAFKA_BOOTSTRAP_SERVERS", raising=False)
-    monkeypatch.setattr(scenario, "_RELAY", ["idler"])
+    monkeypatch.setattr(turn, "RELAY", ["idler"])
+    monkeypatch.setattr(scenario, "RELAY", ["idler"])
     with pytest.raises(RelayError, match="relay: the broker was given 0 events, and not 10"):
         scenario.drain(10, "mock", Nobody())

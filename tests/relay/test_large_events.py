@@ -13,8 +13,8 @@ from tests.support.processes import environment
 
 WRITTEN_BYTES = 450_000_000
 PEAK_MB_MAX = 256
-"""Two pages with their copies in libpq and librdkafka, and a relay without events: 180. Unbounded, what
-is written here would be there two or three times."""
+"""Two pages with their copies in libpq and librdkafka, and a relay without events: 180 measured.
+Unbounded, what is written here would be there two or three times."""
 
 _INSERT = """
 insert into outbox.event (topic, key, type, payload)
