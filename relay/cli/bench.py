@@ -67,7 +67,7 @@ def longtx(events: int, broker: BrokerKind, as_json: bool) -> None:
 @bench.command()
 @click.option(
     "--events",
-    type=click.IntRange(1_000_000),
+    type=click.IntRange(250_000),
     default=10_000_000,
     show_default=True,
     help="10,000,000 take 20 GB of disk and some 10 minutes.",
