@@ -27,7 +27,7 @@ from relay.core.inputs import Row, Rows
 from relay.daemon import memory
 from relay.errors import RelayError
 from relay.kafka.properties import faults, producer_properties
-from relay.observe.logs import configure, log
+from relay.observe.logs import configured, log
 from relay.postgres.connect import connect
 
 __all__ = ["BASELINES", "PAGE_EVENTS"]
@@ -140,8 +140,8 @@ def main() -> None:
     name, topic, events = sys.argv[1:]
     settings = config.load({}, faults)
     memory.prepare()
-    configure()
-    BASELINES[name](settings, topic, int(events))
+    with configured():
+        BASELINES[name](settings, topic, int(events))
 
 
 if __name__ == "__main__":

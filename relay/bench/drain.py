@@ -1,64 +1,29 @@
-"""The rate at which a backlog is published, beside a relay that marks rows and a bare `produce()`.
+"""The rate at which a backlog is published, beside a relay that marks rows and a bare `produce()`;
+on a real Kafka of our own also beside Kafka's performance tool.
 
-All three publish the same number of the same events to the same topic, one after the other, in
-rounds: on a machine that others use too, rounds side by side see the same neighbours, and a ratio
-holds where a rate does not. Every one of them must bring exactly its events to the broker, else
-there is no figure.
-
-The first page of each round is left out. A new idempotent producer asks for its id, and when no
-connection stands at that moment, asks again after 500 ms: its first page takes 1 or 500 ms, by
-chance, which would be half of a round. The relay's planning of the window stays in.
+All publish the same number of the same events to the same topic, one after the other, in rounds: on
+a machine that others use too, rounds side by side see the same neighbours, and a ratio holds where
+a rate does not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import cpu_count, getloadavg
 from typing import Final
 
 from relay.bench import events as outbox
-from relay.bench.counters import Run, measure
-from relay.bench.stage import BrokerKind, Stage, Watcher, set_stage
+from relay.bench.counters import measure
+from relay.bench.stage import BrokerKind, Watcher, set_stage
+from relay.bench.turn import RELAY, Contender, Turn
 from relay.core.window import CHUNK_BITS
-from relay.errors import RelayError
 
-__all__ = ["Contender", "Drain", "drain"]
+__all__ = ["Drain", "drain"]
 
 # Short enough that the neighbours do not change, long enough that what happens once (the first
 # metadata, the plan of the window) is as small a part as in a backlog of millions.
 _ROUND_EVENTS: Final = 250_000
 _ROUNDS_MAX: Final = 4
-
-_RELAY: Final = ["relay.cli.main", "run", "--until-drained"]
-
-
-@dataclass(slots=True)
-class Contender:
-    """What one of the three needed, over all rounds.
-
-    Attributes:
-        timed_events, seconds: without the first page of each round; all the rest is of all events.
-    """
-
-    events: int = 0
-    timed_events: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    wal_bytes: int = 0
-    peak_mb: float = 0.0
-
-    @property
-    def events_per_second(self) -> float:
-        return self.timed_events / self.seconds
-
-    def add(self, run: Run, events: int, wal_bytes: int) -> None:
-        """Count a round in."""
-        self.events += events
-        self.timed_events += events if run.events is None else run.events
-        self.seconds += run.seconds
-        self.cpu_seconds += run.cpu_seconds
-        self.wal_bytes += wal_bytes
-        self.peak_mb = max(self.peak_mb, run.peak_mb)
 
 
 @dataclass(slots=True)
@@ -66,6 +31,7 @@ class Drain:
     """The figures of a run.
 
     Attributes:
+        kafka_tool: without events where the broker is not a Kafka of our own.
         start_cpu_seconds: what a relay needs to start and to find nothing. `wait4` counts it, and
             it has nothing to do with the number of events.
     """
@@ -78,6 +44,7 @@ class Drain:
     relay: Contender = field(default_factory=Contender)
     skip_locked_update: Contender = field(default_factory=Contender)
     bare_produce: Contender = field(default_factory=Contender)
+    kafka_tool: Contender = field(default_factory=Contender)
 
     @property
     def relay_cpu_seconds_per_million(self) -> float:
@@ -89,7 +56,7 @@ class Drain:
         """For JSON. A ratio above 1 says that the relay is the faster."""
         rate = self.relay.events_per_second
         peer, bare = self.skip_locked_update, self.bare_produce
-        return {
+        figures = {
             "events": self.relay.events,
             "payload_bytes": outbox.PAYLOAD_BYTES,
             "events_per_second": round(rate),
@@ -108,85 +75,35 @@ class Drain:
             "cpus": cpu_count(),
             "load_average": round(self.load_average, 2),
         }
+        if self.kafka_tool.events:
+            tool = self.kafka_tool.events_per_second
+            figures["kafka_tool_events_per_second"] = round(tool)
+            figures["ratio_to_kafka_tool"] = round(rate / tool, 3)
+        return figures
 
 
 def drain(events: int, broker: BrokerKind, watcher: Watcher) -> Drain:
-    """Load `events` and publish them, three times over.
+    """Load `events` and publish them, three times over, or four.
 
     Raises:
         ServiceFailed, Unreachable: see `set_stage`.
-        RelayError: one of the three failed, or the broker has other than its events.
+        RelayError: one of them failed, or the broker has other than its events.
     """
     rounds = max(1, min(_ROUNDS_MAX, events // _ROUND_EVENTS))
     load_average = getloadavg()[0]
     with set_stage(broker) as stage:
         outbox.make_peer_table(stage.connection)
-        idle = measure(_RELAY, stage.environment(), tick=lambda: None)
+        idle = measure(RELAY, stage.environment(), tick=lambda: None)
         found = Drain(stage.postgres, stage.broker, rounds, load_average, idle.cpu_seconds)
         for number in range(rounds):
             first, last = events * number // rounds + 1, events * (number + 1) // rounds
-            part = _Round(stage, watcher, first, last, events)
-            part.load()
-            part.relay(found.relay)
-            part.baseline("skip locked, update", "skip_locked_update", found.skip_locked_update)
-            part.baseline("bare produce()", "bare_produce", found.bare_produce)
+            turn = Turn(stage, watcher, first, last, events)
+            before = outbox.last_position(stage.connection)
+            turn.load()
+            outbox.copy_for_the_peer(stage.connection, before)
+            turn.relay(found.relay)
+            turn.baseline("skip locked, update", "skip_locked_update", found.skip_locked_update)
+            turn.baseline("bare produce()", "bare_produce", found.bare_produce)
+            if stage.own_kafka:
+                turn.kafka_tool(found.kafka_tool)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """Events number `first` to `last` of `total`."""
-
-    stage: Stage
-    watcher: Watcher
-    first: int
-    last: int
-    total: int
-
-    @property
-    def events(self) -> int:
-        return self.last - self.first + 1
-
-    def load(self) -> None:
-        """Write the events to the outbox and to the peer's table."""
-        before = outbox.last_position(self.stage.connection)
-        outbox.load(
-            self.stage.connection,
-            self.stage.topic,
-            self.first,
-            self.last,
-            lambda done: self.watcher.at("load", done, self.total),
-        )
-        outbox.copy_for_the_peer(self.stage.connection, before)
-
-    def relay(self, figures: Contender) -> None:
-        """Publish what waits in the outbox."""
-        window = outbox.last_window(self.stage.connection)
-        position = outbox.last_position(self.stage.connection) - self.events
-        run, wal_bytes = self._publish("relay", _RELAY)
-        page = outbox.first_page(self.stage.connection, window + 1)
-        if page is not None:
-            untimed = page.last_position - position
-            run = replace(run, seconds=run.seconds - page.seconds, events=self.events - untimed)
-        figures.add(run, self.events, wal_bytes)
-
-    def baseline(self, what: str, name: str, figures: Contender) -> None:
-        """Publish the same events without the relay."""
-        command = ["relay.bench.baselines", name, self.stage.topic, str(self.events)]
-        run, wal_bytes = self._publish(what, command)
-        figures.add(run, self.events, wal_bytes)
-
-    def _publish(self, what: str, command: list[str]) -> tuple[Run, int]:
-        stage = self.stage
-        records, wal_bytes = stage.records(), stage.wal_bytes()
-
-        def published() -> int:
-            count = stage.records() - records
-            self.watcher.at(what, self.first - 1 + count, self.total)
-            return count
-
-        run = measure(command, stage.environment(), tick=published)
-        wal_bytes = stage.wal_bytes() - wal_bytes
-        if (count := published()) != self.events:
-            raise RelayError(f"{what}: the broker was given {count} events, and not {self.events}")
-        return run, wal_bytes

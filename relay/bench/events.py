@@ -16,10 +16,12 @@ __all__ = [
     "FirstPage",
     "copy_for_the_peer",
     "first_page",
+    "insert",
     "last_position",
     "last_window",
     "load",
     "make_peer_table",
+    "page_seconds",
 ]
 
 PAYLOAD_BYTES: Final = 500
@@ -50,6 +52,11 @@ from outbox.window opened join outbox.window saved on saved.number = opened.numb
 where opened.number = %s and opened.step = 0 and saved.step = 1 and not saved.closed
 """
 
+_PAGES: Final = """
+select extract(epoch from stored_at - lag(stored_at) over (order by step))::float8
+from outbox.window where number = %s and not closed order by step
+"""
+
 
 def load(
     connection: Connection, topic: str, first: int, last: int, loaded: Callable[[int], None]
@@ -59,12 +66,17 @@ def load(
     Args:
         loaded: told the number of the last event of each transaction.
     """
-    same = {"topic": topic, "keys": KEYS, "type": TYPE, "bytes": PAYLOAD_BYTES}
     for start in range(first, last + 1, _TRANSACTION_EVENTS):
         end = min(start + _TRANSACTION_EVENTS - 1, last)
-        connection.execute(_INSERT, {**same, "first": start, "last": end})
+        insert(connection, topic, start, end)
         loaded(end)
     _settle(connection, "outbox.event")
+
+
+def insert(connection: Connection, topic: str, first: int, last: int) -> None:
+    """Write events number `first` to `last` in one statement."""
+    same = {"topic": topic, "keys": KEYS, "type": TYPE, "bytes": PAYLOAD_BYTES}
+    connection.execute(_INSERT, {**same, "first": first, "last": last})
 
 
 def make_peer_table(connection: Connection) -> None:
@@ -102,6 +114,12 @@ def first_page(connection: Connection, window: int) -> FirstPage | None:
     """What the log says of the first page of `window`; None when there was no second."""
     row = connection.execute(_FIRST_PAGE, [window]).fetchone()
     return None if row is None else FirstPage(int(str(row[0])), float(str(row[1])))
+
+
+def page_seconds(connection: Connection, window: int) -> list[float]:
+    """How long each page of `window` took to publish, but for the first and the last one."""
+    rows = connection.execute(_PAGES, [window]).fetchall()
+    return [float(str(row[0])) for row in rows[2:]]
 
 
 def _settle(connection: Connection, table: str) -> None:

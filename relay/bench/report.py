@@ -19,13 +19,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from relay.bench.backlog import Backlog
 from relay.bench.consume import BASELINE, Consumed
-from relay.bench.drain import Contender, Drain
+from relay.bench.drain import Drain
 from relay.bench.latency import RATES, Latency
+from relay.bench.longtx import HELD_EVENTS, LongTransaction
 from relay.bench.stage import Watcher
+from relay.bench.turn import Contender
 from relay.bench.writers import Writers
 
-__all__ = ["show", "show_consumed", "show_latency", "show_writers", "watching"]
+__all__ = [
+    "show",
+    "show_backlog",
+    "show_consumed",
+    "show_latency",
+    "show_long_transaction",
+    "show_writers",
+    "watching",
+]
 
 _WIDTH_MAX: Final = 100
 
@@ -52,7 +63,10 @@ def show(found: Drain) -> None:
     for name, peer in (
         ("skip locked, update", found.skip_locked_update),
         ("bare produce()", found.bare_produce),
+        ("Kafka's own tool", found.kafka_tool),
     ):
+        if not peer.events:
+            continue
         ratio = relay.events_per_second / peer.events_per_second
         table.add_row(name, f"{peer.events_per_second:,.0f}", f"{ratio:.2f} x", _wal(peer))
     console = _console()
@@ -61,10 +75,43 @@ def show(found: Drain) -> None:
         f"relay: {found.relay_cpu_seconds_per_million:.2f} s CPU a million events,"
         f" {relay.peak_mb:.0f} MB at most"
     )
+    console.print(f"{relay.events:,} events in {found.rounds} round(s); {_services(found)}")
+
+
+def show_long_transaction(found: LongTransaction) -> None:
+    """Without an open transaction and with one."""
+    table = Table(box=box.SIMPLE_HEAD, title="a backlog, published beside an open transaction")
+    for heading in ("", "events/s", "of the rate without"):
+        table.add_column(heading, justify="right" if heading else "left")
+    table.add_row("without", f"{found.alone.events_per_second:,.0f}", "")
+    held = found.held_open.events_per_second
+    table.add_row(f"with {HELD_EVENTS:,} events held", f"{held:,.0f}", f"{found.ratio:.2f} x")
+    console = _console()
+    console.print(table)
     console.print(
-        f"{relay.events:,} events in {found.rounds} round(s); PostgreSQL {found.postgres},"
-        f" broker: {found.broker}; load average {found.load_average:.1f} before"
+        f"{found.alone.events:,} events each in {found.rounds} round(s); {_services(found)}"
     )
+
+
+def show_backlog(found: Backlog) -> None:
+    """The whole beside a tenth of it, and its first pages beside its last."""
+    table = Table(box=box.SIMPLE_HEAD, title="a large backlog, published")
+    for heading in ("events", "events/s", "of the tenth's rate", "memory at most"):
+        table.add_column(heading, justify="right")
+    tenth, whole = found.tenth, found.whole
+    for events, figures, ratio in (
+        (tenth.events // 2, tenth, ""),
+        (whole.events, whole, f"{found.ratio:.2f} x"),
+    ):
+        rate, peak = f"{figures.events_per_second:,.0f}", f"{figures.peak_mb:.0f} MB"
+        table.add_row(f"{events:,}", rate, ratio, peak)
+    console = _console()
+    console.print(table)
+    for name, pages in (("first", found.first_pages), ("last", found.last_pages)):
+        console.print(
+            f"a page in the {name} tenth: {pages.p50_ms:.0f} ms (p50), {pages.p99_ms:.0f} ms (p99)"
+        )
+    console.print(_services(found))
 
 
 def show_consumed(found: Consumed) -> None:
@@ -150,6 +197,13 @@ class _Lines:
         if tenth > self._tenths.get(what, 0):
             self._tenths[what] = tenth
             self._console.print(f"{what}: {done:,} of {total:,}")
+
+
+def _services(found: Drain | LongTransaction | Backlog) -> str:
+    return (
+        f"PostgreSQL {found.postgres}, broker: {found.broker};"
+        f" load average {found.load_average:.1f} before"
+    )
 
 
 def _wal(contender: Contender) -> str:

@@ -73,6 +73,7 @@ class Stage:
     Attributes:
         database_url: keep it out of messages, it may hold a password.
         postgres, broker: what they are, for people.
+        own_kafka: whether the broker is a real one of our own.
         connection: autocommits.
     """
 
@@ -80,6 +81,7 @@ class Stage:
     postgres: str
     bootstrap_servers: str
     broker: str
+    own_kafka: bool
     topic: str
     connection: Connection
     _offsets: Consumer
@@ -165,6 +167,7 @@ def set_stage(broker: BrokerKind) -> Iterator[Stage]:
             postgres=database.postgres,
             bootstrap_servers=servers,
             broker=kind,
+            own_kafka=broker == "kafka" and given_servers is None,
             topic=name,
             connection=database.connection,
             _offsets=offsets,

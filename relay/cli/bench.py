@@ -31,6 +31,8 @@ def bench() -> None:
 def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     """Publish a backlog of 500-byte events; compare with SKIP LOCKED and with a bare produce().
 
+    With --broker kafka also with Kafka's own producer performance tool.
+
     Uses RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS where they are set (of the server a
     new database and a new topic of them, removed at the end), and brings its own where they are
     not.
@@ -41,6 +43,49 @@ def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
         with report.watching() as watcher:
             found = run(events, broker, watcher)
         report.show(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
+@click.option("--events", type=click.IntRange(1), default=500_000, show_default=True)
+@broker_option
+@_json_option
+def longtx(events: int, broker: BrokerKind, as_json: bool) -> None:
+    """Publish a backlog of 500-byte events while a writer holds a transaction open, and without.
+
+    Uses the services that `relay bench drain` uses.
+    """
+    with _measuring() as report:
+        from relay.bench.longtx import longtx as run
+
+        with report.watching() as watcher:
+            found = run(events, broker, watcher)
+        report.show_long_transaction(found)
+        _print(found.to_dict(), as_json)
+
+
+@bench.command()
+@click.option(
+    "--events",
+    type=click.IntRange(250_000),
+    default=10_000_000,
+    show_default=True,
+    help="10,000,000 take 20 GB of disk and some 10 minutes.",
+)
+@broker_option
+@_json_option
+def backlog(events: int, broker: BrokerKind, as_json: bool) -> None:
+    """Publish a backlog of millions; compare its rate with a tenth's, its first pages with its
+    last.
+
+    Uses the services that `relay bench drain` uses.
+    """
+    with _measuring() as report:
+        from relay.bench.backlog import backlog as run
+
+        with report.watching() as watcher:
+            found = run(events, broker, watcher)
+        report.show_backlog(found)
         _print(found.to_dict(), as_json)
 
 

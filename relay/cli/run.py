@@ -47,17 +47,17 @@ def run(
     if settings.failpoint:
         failpoints.arm_kill(settings.failpoint)
     memory.prepare()
-    logs.configure()
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     keeping = Keeping(settings.retention, settings.retention_bytes)
     shape = settings.topic_shape
-    service = Service(
-        settings.url,
-        properties,
-        settings.source,
-        keeping,
-        stop_on_signals(),
-        topics=None if shape is None else TopicMaker(properties, *shape),
-        listening=settings.wakeup == "listen",
-    )
-    service.run(until_drained)
+    with logs.configured() as last_words:
+        service = Service(
+            settings.url,
+            properties,
+            settings.source,
+            keeping,
+            stop_on_signals(last_words),
+            topics=None if shape is None else TopicMaker(properties, *shape),
+            listening=settings.wakeup == "listen",
+        )
+        service.run(until_drained)

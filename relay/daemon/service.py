@@ -85,6 +85,8 @@ class Service:
         Raises SchemaMismatch, UnsafeDatabase or BadConfiguration, which a restart will not heal.
         Everything else is waited out.
         """
+        # Said first: the name of a server may take long to resolve, and an address to time out.
+        log.info("starting", owner=self._owner, waits_for="the database")
         if not self._database_ready():
             return
         self._elector.start()

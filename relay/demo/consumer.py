@@ -38,19 +38,19 @@ _FETCH_WAIT_MS: Final = 10
 
 def main(topic: str, name: str) -> None:
     """Consume `topic` as `name` until a signal; database and broker are those of the relay."""
-    stopping = stop_on_signals()
-    logs.configure()
     database, bootstrap_servers = config.given_services()
     if database is None or bootstrap_servers is None:
         raise BadConfiguration("RELAY_DATABASE_URL and RELAY_KAFKA_BOOTSTRAP_SERVERS must be set")
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database))
-    consumer = Consumer(_properties(bootstrap_servers, name))
-    consumer.subscribe([topic], on_assign=_joined)
-    try:
-        _consume(consumer, engine, name, stopping)
-    finally:
-        consumer.close()
-        logs.log.info("stopped")
+    with logs.configured() as last_words:
+        stopping = stop_on_signals(last_words)
+        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database))
+        consumer = Consumer(_properties(bootstrap_servers, name))
+        consumer.subscribe([topic], on_assign=_joined)
+        try:
+            _consume(consumer, engine, name, stopping)
+        finally:
+            consumer.close()
+            logs.log.info("stopped")
 
 
 def _properties(bootstrap_servers: str, name: str) -> dict[str, str | int | bool]:

@@ -190,7 +190,8 @@ class KafkaSink:
                     produce(topic, payload, key, partition, headers=headers_of(row))
                     break
                 except BufferError:
-                    self._producer.poll(ASK_EVERY_S)
+                    # Full. Not poll(): it returns early for failures only, and the linger passes.
+                    self._producer.flush(ASK_EVERY_S)
                     if self._failures or not keep_going():
                         return False
         return True

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from relay.bench import drain as scenario
+from relay.bench import turn
+from relay.demo import kafka_jars
 from relay.errors import RelayError
+from tests.bench.figures import bench
 from tests.support.kafka import Broker
 from tests.support.postgres import Postgres
 from tests.support.wait import until
@@ -24,25 +22,13 @@ from tests.support.wait import until
 EVENTS = 30_000
 
 
-def bench(*arguments: str, **settings: str) -> tuple[dict[str, Any], str]:
-    """The figures of `relay bench drain`, and all that it printed."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-    # Colours are asked for, so that their absence means something.
-    environment = {**ours, "FORCE_COLOR": "1", **settings}
-    command = [sys.executable, "-m", "relay.cli.main", "bench", "drain", "--json", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures, done.stdout
-
-
 def databases(postgres: Postgres) -> set[str]:
     with psycopg.connect(postgres.url()) as connection:
         return {name for (name,) in connection.execute("select datname from pg_database")}
 
 
 def test_the_figures_are_one_json_object_on_the_last_line() -> None:
-    figures, output = bench("--events", str(EVENTS))
+    figures, output = bench("drain", "--events", str(EVENTS))
     assert figures["events"] == EVENTS
     assert figures["payload_bytes"] == 500
     rate = figures["events_per_second"]
@@ -61,11 +47,22 @@ def test_the_figures_are_one_json_object_on_the_last_line() -> None:
     assert "\x1b" not in output
 
 
+@pytest.mark.skipif(
+    bool(kafka_jars.unavailable_reason()), reason="needs a Kafka of its own, with its tools"
+)
+def test_on_a_real_kafka_its_own_tool_produces_as_many_records_beside_the_relay() -> None:
+    figures, output = bench("drain", "--events", str(EVENTS), "--broker", "kafka")
+    rate, tool = figures["events_per_second"], figures["kafka_tool_events_per_second"]
+    assert figures["ratio_to_kafka_tool"] == pytest.approx(rate / tool, rel=0.01)
+    assert f"Kafka's own tool: {EVENTS:,} of {EVENTS:,}" in output
+
+
 def test_of_given_services_a_new_database_and_topic_are_used_and_removed(
     postgres: Postgres, database_url: str, broker: Broker
 ) -> None:
     before = databases(postgres)
     figures, _ = bench(
+        "drain",
         "--events",
         "1",
         RELAY_DATABASE_URL=database_url,
@@ -101,6 +98,7 @@ def test_a_relay_that_publishes_other_than_the_events_gives_no_figures(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv("RELAY_DATABASE_URL", raising=False)
     monkeypatch.delenv("RELAY_KAFKA_BOOTSTRAP_SERVERS", raising=False)
-    monkeypatch.setattr(scenario, "_RELAY", ["idler"])
+    monkeypatch.setattr(turn, "RELAY", ["idler"])
+    monkeypatch.setattr(scenario, "RELAY", ["idler"])
     with pytest.raises(RelayError, match="relay: the broker was given 0 events, and not 10"):
         scenario.drain(10, "mock", Nobody())
