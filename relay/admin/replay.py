@@ -84,9 +84,9 @@ def replay(
         on_trouble: told why something is sent again.
     """
     done = Replayed()
-    due_s = monotonic_s()
     try:
         for batch in _batches(retained, order):
+            began_s = monotonic_s()
             outcome = _sent(sink, batch, stopping, on_trouble)
             if not isinstance(outcome, Acked):
                 reason = outcome.reason if isinstance(outcome, Refused) else None
@@ -94,8 +94,7 @@ def replay(
             done = Replayed(done.events + len(batch), batch[-1].place)
             on_sent(len(batch), batch[-1].place)
             if order.rate is not None:
-                due_s = max(due_s + len(batch) / order.rate, monotonic_s())
-                rest(due_s - monotonic_s(), stopping)
+                rest(began_s + len(batch) / order.rate - monotonic_s(), stopping)
     except Unreachable as problem:
         return replace(done, why_not=str(problem))
     return replace(done, complete=True)
