@@ -27,6 +27,11 @@ the `floor` of these, whatever the mark says, is a repeat exactly if its id is a
 that comes again under another epoch, or is released. Only what lies below is judged by its place
 alone, and there the last case is seen: a repeat is no younger than the youngest event that was
 taken.
+
+A fifth thing looks like them and is marked: a replay, old events sent again on purpose. Its places
+say nothing about the stream, so they neither move the mark nor are they measured by it alone. What
+they are measured by is how much of the epoch this memory has read: all that appeared since it
+`began`, up to the mark. An event from before, or from beyond the mark, has left no trace here.
 """
 
 from __future__ import annotations
@@ -46,7 +51,8 @@ BEFORE_ALL = ""
 class Event(NamedTuple):
     """What is asked of a record. `place` and `time` have a fixed width: as text they compare.
 
-    `released`: it was parked, and has another place than before.
+    `released`: it was parked, and has another place than before. `is_replayed`: it is none of the
+    stream.
     """
 
     epoch: str
@@ -54,6 +60,7 @@ class Event(NamedTuple):
     time: str
     event_id: str
     released: bool = False
+    is_replayed: bool = False
 
 
 class Reached(NamedTuple):
@@ -63,11 +70,13 @@ class Reached(NamedTuple):
         place: the highest that was taken.
         newest_time: of the event that was written last, of those that were taken.
         at: how many events of the partition, of any epoch, were taken when this was noted.
+        began: the place of the first event that was taken; empty where that was not noted.
     """
 
     place: str
     newest_time: str
     at: int
+    began: str = BEFORE_ALL
 
 
 class Note(NamedTuple):
@@ -132,6 +141,13 @@ class Taking:
         self._note(event, reached)
         return True
 
+    def has_trace_of(self, replayed: Event) -> bool:
+        """Tell whether a replayed event is known to be taken, by its id or by its place."""
+        reached = self._epochs.get(replayed.epoch)
+        if reached is not None and reached.began <= replayed.place <= reached.place:
+            return True
+        return replayed.event_id in self._known_ids()
+
     def after(self) -> Track:
         """Return what is to be remembered once the batch is committed."""
         taken = self._before.taken + sum(len(note.event_ids) for note in self.notes.values())
@@ -147,10 +163,12 @@ class Taking:
         if self._recent is not None:
             self._recent.add(event.event_id)
         _, place, time, *_ = event
+        began = place
         if reached is not None:
             place = max(reached.place, place)
             time = max(reached.newest_time, time)
-        self._epochs[event.epoch] = Reached(place, time, self._before.taken)
+            began = reached.began
+        self._epochs[event.epoch] = Reached(place, time, self._before.taken, began)
 
     def _known_ids(self) -> set[str]:
         """The ids in the notes, this batch's included; sets the floor of each epoch."""

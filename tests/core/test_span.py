@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,12 +35,12 @@ def chains(draw: st.DrawFn) -> list[Cut]:
 
 @given(chains())
 def test_each_transaction_is_in_the_window_that_holds_it(chain: list[Cut]) -> None:
-    (span,) = spans(list(zip(chain, chain[1:], strict=False)))
+    (span,) = spans(list(pairwise(chain)))
     for txid in range(1, chain[-1].snapshot.xmax):
         if span.window.holds(txid):
             naive = [
                 after.number
-                for before, after in zip(chain, chain[1:], strict=False)
+                for before, after in pairwise(chain)
                 if Window(before.snapshot, after.snapshot).holds(txid)
             ]
             assert [span.cut_of(txid).number] == naive
@@ -46,7 +48,7 @@ def test_each_transaction_is_in_the_window_that_holds_it(chain: list[Cut]) -> No
 
 @given(chains().filter(lambda chain: len(chain) > 2))
 def test_halves_hold_what_the_whole_does_and_nothing_twice(chain: list[Cut]) -> None:
-    (span,) = spans(list(zip(chain, chain[1:], strict=False)))
+    (span,) = spans(list(pairwise(chain)))
     older, newer = span.halves()
     for txid in range(1, chain[-1].snapshot.xmax):
         parts = older.window.holds(txid) + newer.window.holds(txid)
@@ -55,7 +57,7 @@ def test_halves_hold_what_the_whole_does_and_nothing_twice(chain: list[Cut]) -> 
 
 def test_windows_are_joined_up_to_a_limit() -> None:
     chain = [cut(number) for number in range(2 * WINDOWS_AT_ONCE_MAX + 2)]
-    sizes = [len(span.cuts) - 1 for span in spans(zip(chain, chain[1:], strict=False))]
+    sizes = [len(span.cuts) - 1 for span in spans(pairwise(chain))]
     assert sizes == [WINDOWS_AT_ONCE_MAX, WINDOWS_AT_ONCE_MAX, 1]
 
 
