@@ -12,12 +12,15 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
+from relay.core.replay import REPLAY_HEADER
+
 # These hold an event's place, which is the same on every attempt inside one epoch only.
 _PLACE_HEADERS = frozenset({"ce_sequence", "ce_outboxepoch", "ce_outboxreleased"})
 
 # What the relay adds to each record; any other header must be the writer's.
 _RELAY_HEADERS = frozenset(
-    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"} | _PLACE_HEADERS
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", REPLAY_HEADER}
+    | _PLACE_HEADERS
 )
 
 
@@ -70,6 +73,11 @@ class Seen(NamedTuple):
     def place(self) -> str:
         """Where the record stands, for a sentence: topic[partition]@offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether it is none of the stream, but was sent again on purpose."""
+        return REPLAY_HEADER in self.headers
 
 
 @dataclass(frozen=True)
