@@ -27,10 +27,12 @@ __all__ = ["LogReader", "TopicLog"]
 ASK_TIMEOUT_S = 10.0
 CONFIGURATION_TIMEOUT_S = 2.0
 
-SILENCE_MAX_S = 30.0
-"""A partition that gives nothing for so long, and is not at its end, cannot be read."""
-
 RECORDS_AT_ONCE = 1_000
+WAIT_S = 0.1
+"""As the client waits for so long even when fewer records are there."""
+
+SILENCE_MAX_S = 30.0
+"""A topic that gives nothing for so long, and is not at its end, cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,11 @@ class LogReader:
         """Its records, in the order of their offsets within each partition."""
         unread = {n for n, begin in log.begins.items() if begin < log.ends[n]}
         self._consumer.assign([TopicPartition(log.topic, n, log.begins[n]) for n in unread])
+        silent_s = 0.0
         while unread:
-            messages = self._consumer.consume(RECORDS_AT_ONCE, SILENCE_MAX_S)
-            if not messages:
+            messages = self._consumer.consume(RECORDS_AT_ONCE, WAIT_S)
+            silent_s = 0.0 if messages else silent_s + WAIT_S
+            if silent_s > SILENCE_MAX_S:
                 raise Unreachable(f"broker: {log.topic} gave nothing for {SILENCE_MAX_S:g} s")
             for message in messages:
                 seen = self._taken(message, log, unread)

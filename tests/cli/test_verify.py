@@ -116,7 +116,7 @@ def test_other_bytes_are_seen(outbox: Outbox) -> None:
 
 
 def test_a_record_in_a_wrong_partition_is_seen(outbox: Outbox) -> None:
-    (event_id,) = outbox.publish("a")
+    outbox.publish("a")
     (record,) = outbox.read()
     wrong = record.partition ^ 1
     outbox.produce(Record(record.topic, wrong, 0, record.key, record.value, record.headers, 0))
