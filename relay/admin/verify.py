@@ -25,7 +25,7 @@ from zlib import crc32
 
 from relay.admin.buckets import Buckets, Written
 from relay.core.checker import History, Meant, Outcome, Seen, Verdict, Violation, check
-from relay.core.history import payload_hash
+from relay.core.history import RELEASED_HEADER, payload_hash
 from relay.core.murmur2 import java_partition
 from relay.core.replay import Selection
 from relay.core.span import Place, Placed, Span
@@ -51,7 +51,7 @@ class Verified:
         removed: events whose records the topic itself has removed.
         unpublished: parked or discarded.
         gone: rows that were emptied away while they were read.
-        unknown: records whose rows, if there were any, are kept no longer.
+        unknown: records whose rows, if there are any, are kept no longer or of an earlier time.
         replays_of_others: replayed records of events outside the span.
         foreign: records of other sources, or without our headers.
         missing_topics: topics of events that the broker does not have.
@@ -191,6 +191,10 @@ class _Bench:
             return True
         if record.is_replayed:
             self._found.replays_of_others += 1
+            return False
+        if RELEASED_HEADER in record.headers:
+            # Its window is that of its release; its row is of an earlier one.
+            self._found.unknown += 1
             return False
         place = _place(record)
         if place is None:

@@ -122,7 +122,7 @@ def _beside(found: Verified) -> list[tuple[int, str]]:
         (found.removed, "removed by the topic's own retention or compaction"),
         (found.unpublished, "not published: parked or discarded"),
         (found.gone, "no longer kept: their leaf was emptied meanwhile"),
-        (found.unknown, "records whose rows are kept no longer: not judged"),
+        (found.unknown, "records whose rows are kept no longer, or of before: not judged"),
         (found.replays_of_others, "replayed records of events of another time"),
         (found.foreign, "records of other sources"),
     ]

@@ -59,10 +59,13 @@ where e.position between %(first)s and %(last)s
 order by e.position
 limit %(limit)s;
 
--- retained_withheld: events that the cursor passed and that are not published: parked ones.
--- Index: none (what is set aside).    Lock: none.
+-- retained_withheld: events that the cursor passed and that are not published: those that are parked,
+-- and those that were discarded.
+-- Index: none (what is set aside, and what was given up).    Lock: none.
 -- Guarantee: asked after C was read. What was parked by then and is not here has been published.
-select id::text from outbox.parked;
+select id::text from outbox.parked
+union all
+select unnest(events)::text from outbox.parked_action where action = 'discard';
 
 -- retained_block: whether any event of a block of the ring (2^20 positions) is still there.
 -- Index: event_position_idx of that leaf alone, one probe.    Lock: none.

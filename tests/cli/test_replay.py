@@ -13,6 +13,15 @@ from tests.relay.events import connected, emit, idempotency_key, value_of
 from tests.support.consume import Record, read_topic
 from tests.support.kafka import Broker
 
+PARK = """
+    insert into outbox.parked
+        (position, id, topic, key, type, content_type, headers, created_at, reason)
+    select position, id, topic, key, type, content_type, headers, created_at, 'r'
+    from outbox.event where key = 'a'"""
+DISCARD = """
+    insert into outbox.parked_action (action, who, why, topic, key, events)
+    select 'discard', 'w', 'w', topic, key, array[id] from outbox.event where key = 'a'"""
+
 
 class Outbox:
     """A database and a topic; whatever is published is read back."""
@@ -153,14 +162,13 @@ def test_it_goes_on_behind_a_place(outbox: Outbox) -> None:
     assert found["gone"] == 0
 
 
-def test_a_parked_event_is_not_replayed_as_it_never_was_published(outbox: Outbox) -> None:
+@pytest.mark.parametrize("fate", ["parked", "discarded"])
+def test_what_never_was_published_is_not_replayed(outbox: Outbox, fate: str) -> None:
     ids = outbox.emit("a", "b")
     outbox.publish()
+    statement = PARK if fate == "parked" else DISCARD
     with connected(outbox.url) as connection:
-        connection.execute(
-            "insert into outbox.parked (position, id, topic, reason)"
-            " select position, id, topic, 'r' from outbox.event where key = 'a'"
-        )
+        connection.execute(statement.encode())
     found = outbox.replay("--since", "1h")
     assert (found["replayed"], found["unpublished"], found["gone"]) == (1, 1, 0)
     assert [idempotency_key(one) for one in outbox.replayed()] == ids[1:]

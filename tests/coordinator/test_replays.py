@@ -160,7 +160,10 @@ def test_since_it_forgot_each_event_is_taken_once_and_each_replayed_one_is(
             continue
         first = max(0, reached - at) if step == "live" else at
         last = first + length if step == "live" else min(at + length, reached)
-        log = [Event("e", f"{n:019d}", "0", str(n), is_replayed=step == "replay") for n in range(first, last)]
+        log = [
+            Event("e", f"{n:019d}", "0", str(n), is_replayed=step == "replay")
+            for n in range(first, last)
+        ]
         for begin in range(0, len(log), batch_size):
             memory.read(log[begin : begin + batch_size])
         reached = max(reached, last)
