@@ -147,15 +147,25 @@ class Marks:
         answers: list[bool] = []
         untraced: dict[str, int] = {}
         for record, (place, event) in zip(records, asked, strict=True):
+            taking = takings[place]
             if event.is_replayed:
-                if record.is_for(consumer) and not takings[place].has_trace_of(event):
-                    untraced.setdefault(event.event_id, len(answers))
-                answers.append(False)
+                by_id = record.is_for(consumer) and not taking.has_trace_of(event)
+                if by_id:
+                    taking.note_replayed(event)
+                is_new = False
             else:
-                answers.append(takings[place].is_new(event))
+                is_new = taking.is_new(event)
+                by_id = is_new and taking.may_be_replayed(event)
+            if by_id:
+                untraced.setdefault(event.event_id, len(answers))
+            answers.append(is_new and not by_id)
         for event_id in first_seen(session, [UUID(one) for one in untraced], consumer=consumer):
             answers[untraced[str(event_id)]] = True
-        self._note(session, consumer, {p: one for p, one in takings.items() if one.notes})
+        self._note(
+            session,
+            consumer,
+            {p: one for p, one in takings.items() if one.notes or one.has_replayed},
+        )
         return answers
 
     def tidy(self, session: Session) -> None:

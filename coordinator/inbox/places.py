@@ -46,6 +46,7 @@ RECENT = 8_192
 """Of how many events of a partition the ids are kept: the most that the relay has in flight."""
 
 BEFORE_ALL = ""
+NEVER = -(2**62)
 
 
 class Event(NamedTuple):
@@ -71,12 +72,15 @@ class Reached(NamedTuple):
         newest_time: of the event that was written last, of those that were taken.
         at: how many events of the partition, of any epoch, were taken when this was noted.
         began: the place of the first event that was taken; empty where that was not noted.
+        replayed: the highest place that was taken from a replay. Up to there an event of the stream
+            may have been taken from one, and its id in `inbox.seen` tells.
     """
 
     place: str
     newest_time: str
     at: int
     began: str = BEFORE_ALL
+    replayed: str = BEFORE_ALL
 
 
 class Note(NamedTuple):
@@ -100,6 +104,7 @@ class Taking:
 
     Attributes:
         notes: by epoch, what this batch adds.
+        has_replayed: whether it took anything from a replay.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Taking:
         self._floors: dict[str, str] = {}
         self._crossed = _epochs_within(track, recent)
         self.notes: dict[str, Note] = {}
+        self.has_replayed = False
 
     def is_new(self, event: Event) -> bool:
         """Tell whether the event was not taken before; it is from here on.
@@ -148,6 +154,18 @@ class Taking:
             return True
         return replayed.event_id in self._known_ids()
 
+    def note_replayed(self, event: Event) -> None:
+        """Remember that a replayed event is taken; the mark stays where it is."""
+        reached = self._epochs.get(event.epoch, Reached(BEFORE_ALL, BEFORE_ALL, NEVER))
+        replayed = max(reached.replayed, event.place)
+        self._epochs[event.epoch] = reached._replace(replayed=replayed)
+        self.has_replayed = True
+
+    def may_be_replayed(self, event: Event) -> bool:
+        """Tell whether an event of the stream may have been taken from a replay before."""
+        reached = self._epochs.get(event.epoch)
+        return reached is not None and event.place <= reached.replayed
+
     def after(self) -> Track:
         """Return what is to be remembered once the batch is committed."""
         taken = self._before.taken + sum(len(note.event_ids) for note in self.notes.values())
@@ -163,12 +181,13 @@ class Taking:
         if self._recent is not None:
             self._recent.add(event.event_id)
         _, place, time, *_ = event
-        began = place
+        began, replayed = place, BEFORE_ALL
         if reached is not None:
+            began = reached.began if reached.place else place
+            replayed = reached.replayed
             place = max(reached.place, place)
             time = max(reached.newest_time, time)
-            began = reached.began
-        self._epochs[event.epoch] = Reached(place, time, self._before.taken, began)
+        self._epochs[event.epoch] = Reached(place, time, self._before.taken, began, replayed)
 
     def _known_ids(self) -> set[str]:
         """The ids in the notes, this batch's included; sets the floor of each epoch."""

@@ -25,7 +25,7 @@ from relay.kafka.properties import SILENT
 __all__ = ["LogReader", "TopicLog"]
 
 ASK_TIMEOUT_S = 10.0
-CONFIGURATION_TIMEOUT_S = 2.0
+CONFIGURATION_TIMEOUT_S = 5.0
 
 RECORDS_AT_ONCE = 1_000
 WAIT_S = 0.1

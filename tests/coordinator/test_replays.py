@@ -91,6 +91,15 @@ def test_a_mark_does_not_move_for_a_replay(engine: Engine) -> None:
     assert take(engine, Marks(), [relay_record(5), relay_record(6)]) == [True, True]
 
 
+def test_an_event_that_was_taken_from_a_replay_is_a_repeat_when_the_stream_brings_it_again(
+    engine: Engine,
+) -> None:
+    """A crash repeats it just then, or its consumer reads the topic again from older offsets."""
+    assert take(engine, Marks(), [replayed(3), relay_record(3)]) == [True, False]
+    again = [relay_record(2), relay_record(3), relay_record(4)]
+    assert take(engine, Marks(), again) == [True, False, True]
+
+
 def test_a_replay_of_another_epoch_is_measured_by_that(engine: Engine) -> None:
     take(engine, Marks(), [relay_record(5), relay_record(1, epoch=SECOND_EPOCH, event=9)])
     assert take(engine, Marks(), [replayed(5)]) == [False]
@@ -134,10 +143,15 @@ class OnePartition:
         taking = Taking(self.track, lambda: self.notes, RECENT)
         for event in batch:
             if event.is_replayed:
-                new = not taking.has_trace_of(event) and event.event_id not in self.ids
-                self.ids |= {event.event_id} if new else set()
+                new = by_id = not taking.has_trace_of(event)
+                if by_id:
+                    taking.note_replayed(event)
             else:
                 new = taking.is_new(event)
+                by_id = new and taking.may_be_replayed(event)
+            if by_id:
+                new = event.event_id not in self.ids
+                self.ids.add(event.event_id)
             self.taken[event.event_id] += new
         self.track = taking.after()
         self.notes = [*self.notes, *taking.notes.values()][-3:]

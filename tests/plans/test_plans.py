@@ -71,7 +71,7 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     """What each statement is bound with in production; those that take nothing are left out."""
     window = ring.window.cursor.window
     in_window = plan_parameters(window)
-    chosen = dict.fromkeys(("topic", "key", "type", "id"))
+    all_kept = dict.fromkeys(("topic", "key", "type", "id"))
     lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0}
     entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
     event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
@@ -128,8 +128,8 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "rotation_log_needed": {"number": 9, "keep_s": 60.0},
         "retained_milestones": {"before": 9},
         "retained_log": {"number": 0, "limit": 1_000},
-        "retained_count": {**in_window, **chosen},
-        "retained_page": {**page_parameters(window, ring.window.pages[0]), **chosen},
+        "retained_count": {**in_window, **all_kept},
+        "retained_page": {**page_parameters(window, ring.window.pages[0]), **all_kept},
         "retained_block": {"first": 0, "last": LEAF - 1, "leaf": 0},
     }
 
