@@ -148,9 +148,9 @@ class LogReader:
         """False as well where the broker does not tell."""
         configuration: dict[str, Any] = {**self._servers, "log_level": 0, "logger": SILENT}
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        answers = AdminClient(configuration).describe_configs(
-            [resource], request_timeout=CONFIGURATION_TIMEOUT_S
-        )
+        # By a name: let go of before the answer is there, it takes the question back.
+        admin = AdminClient(configuration)
+        answers = admin.describe_configs([resource], request_timeout=CONFIGURATION_TIMEOUT_S)
         in_time, _ = wait(answers.values(), CONFIGURATION_TIMEOUT_S)
         for answer in in_time:
             with suppress(KafkaException, KeyError):
