@@ -25,8 +25,8 @@ from relay.core.span import Place
 
 __all__ = ["BUCKETS_MAX", "EVENTS_PER_BUCKET", "Buckets", "Written"]
 
-EVENTS_PER_BUCKET = 50_000
-"""Some 100 MB while they are judged."""
+EVENTS_PER_BUCKET = 10_000
+"""Some 5 kB each while they are judged, their records included."""
 
 BUCKETS_MAX = 200
 """Two files each, within the 1,024 that a process may open by default."""
