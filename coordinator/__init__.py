@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from coordinator.errors import TransactionFailed as TransactionFailed
     from coordinator.errors import WrongUse as WrongUse
     from coordinator.event import OutboxEvent as OutboxEvent
+    from coordinator.inbox.forget import forget as forget
     from coordinator.inbox.ids import Ids as Ids
     from coordinator.inbox.once import first_seen as first_seen
     from coordinator.inbox.once import once as once
@@ -101,6 +102,7 @@ _HOMES = {
         "WrongUse",
     ),
     "coordinator.event": ("OutboxEvent",),
+    "coordinator.inbox.forget": ("forget",),
     "coordinator.inbox.ids": ("Ids",),
     "coordinator.inbox.once": ("first_seen", "once"),
     "coordinator.inbox.release": ("discard", "release"),

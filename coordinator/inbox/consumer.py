@@ -156,6 +156,11 @@ class Consumer:
         """Have `run` return soon; may be called from a signal handler or another thread."""
         self._stopping = True
 
+    @property
+    def replays_skipped(self) -> int:
+        """How many records were skipped so far as they were replayed for another consumer."""
+        return self._handling.replays_skipped
+
     def _next_batch(self) -> list[Record]:
         if not self._read:
             self._keep(self._kafka.poll(_POLL_S))

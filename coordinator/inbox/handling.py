@@ -128,6 +128,9 @@ class RecordHandling:
         is_ours: asked after a pause. A record of a partition that has gone to another consumer
             meanwhile is left to that one. (Handling it here too would be safe, and work for
             nothing.)
+
+    Attributes:
+        replays_skipped: records so far that were replayed for another consumer.
     """
 
     def __init__(
@@ -148,6 +151,7 @@ class RecordHandling:
         self._handle = handle
         self._pause = pause
         self._is_ours = is_ours
+        self.replays_skipped = 0
         self._until_database_answers = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_random_exponential(_DATABASE_WAIT_FIRST_S, _DATABASE_WAIT_MAX_S),
@@ -170,7 +174,11 @@ class RecordHandling:
             SQLAlchemyError: an error of the database outside the handler that does not pass, such
                 as a missing privilege.
         """
-        parts = [records]
+        ours = [record for record in records if record.is_for(self._consumer)]
+        if skipped := len(records) - len(ours):
+            self.replays_skipped += skipped
+            _log.info("%s: skipped %d replayed for others", self._consumer, skipped)
+        parts: list[Sequence[Record]] = [ours] if ours else []
         while parts:
             part = parts.pop()
             try:

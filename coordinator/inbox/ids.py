@@ -22,8 +22,8 @@ class Ids:
 
     def take(self, session: Session, consumer: str, records: Sequence[Record]) -> list[bool]:
         """Note the records' ids, in one statement; see `Memory`."""
-        ids = [record.event_id for record in records]
-        new = first_seen(session, ids, consumer=consumer)
+        ids = [record.event_id if record.is_for(consumer) else None for record in records]
+        new = first_seen(session, [one for one in ids if one is not None], consumer=consumer)
         answers = []
         for event_id in ids:
             answers.append(event_id in new)

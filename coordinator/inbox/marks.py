@@ -11,6 +11,9 @@ that was committed. The ids are read by a later statement, under that lock: READ
 a snapshot of its own. In REPEATABLE READ and SERIALIZABLE the locking fails with a serialisation
 failure instead. Where there is no row yet there is nothing to lock, so one is added first, and its
 primary key makes the second wait.
+
+Replayed events are told by what the mark knows of them and, if that is nothing, by their ids, in
+`inbox.seen` as `ids` keeps them: they are few, and come once.
 """
 
 from __future__ import annotations
@@ -21,13 +24,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from coordinator.autocommit import refuse_autocommit
 from coordinator.errors import BadInput
-from coordinator.inbox.memory import Record
+from coordinator.inbox.memory import REPLAY, Record
+from coordinator.inbox.once import first_seen
 from coordinator.inbox.places import RECENT, Event, Note, Reached, Taking, Track
 from coordinator.validation import check_name
 
@@ -139,12 +144,35 @@ class Marks:
             place: Taking(track, partial(_recalled, session, consumer, place), self._recent)
             for place, track in tracks.items()
         }
-        answers = [takings[place].is_new(event) for place, event in asked]
-        self._note(session, consumer, {p: one for p, one in takings.items() if one.notes})
+        answers: list[bool] = []
+        untraced: dict[str, int] = {}
+        for record, (place, event) in zip(records, asked, strict=True):
+            taking = takings[place]
+            if event.is_replayed:
+                by_id = record.is_for(consumer) and not taking.has_trace_of(event)
+                if by_id:
+                    taking.note_replayed(event)
+                is_new = False
+            else:
+                is_new = taking.is_new(event)
+                by_id = is_new and taking.may_be_replayed(event)
+            if by_id:
+                untraced.setdefault(event.event_id, len(answers))
+            answers.append(is_new and not by_id)
+        for event_id in first_seen(session, [UUID(one) for one in untraced], consumer=consumer):
+            answers[untraced[str(event_id)]] = True
+        self._note(
+            session,
+            consumer,
+            {p: one for p, one in takings.items() if one.notes or one.has_replayed},
+        )
         return answers
 
     def tidy(self, session: Session) -> None:
-        """Do nothing: each batch forgets what it puts out of date."""
+        """Forget the oldest ids of replayed events; of all others each batch forgets what it puts
+        out of date.
+        """
+        session.execute(select(func.inbox.expire()))
 
     def _note(self, session: Session, consumer: str, takings: dict[_Partition, Taking]) -> None:
         if not takings:
@@ -172,8 +200,8 @@ def _asked(records: Sequence[Record]) -> Iterator[tuple[_Partition, Event]]:
             partition = _Partition(topic, number, _checked(headers, "ce_source"))
             known = recurring[kind] = partition, _checked(headers, "ce_outboxepoch")
         place, time, event_id = _own(headers)
-        released = "ce_outboxreleased" in headers
-        yield known[0], Event(known[1], place, time, event_id, released)
+        released, replayed = "ce_outboxreleased" in headers, REPLAY in headers
+        yield known[0], Event(known[1], place, time, event_id, released, replayed)
 
 
 def _own(headers: dict[str, bytes | None]) -> list[str]:

@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 _NAMESPACE = UUID("6f757462-6f78-5e1a-9c5d-696e626f7800")
 _UUID_CHARS = 36
 
+REPLAY = "ce_replay"
+EVERYBODY = "*"
+
 
 class Record(NamedTuple):
     """One record of Kafka; a named tuple, as a loop makes tens of thousands a second.
@@ -79,6 +82,15 @@ class Record(NamedTuple):
         """Window and position in fixed width, so that text compares as they do (`ce_sequence`)."""
         return self._text("ce_sequence")
 
+    @property
+    def replayed_for(self) -> str | None:
+        """Whom a replay (`ce_replay`) is for: a consumer's name, or `*`; None if it is none."""
+        return self._text(REPLAY)
+
+    def is_for(self, consumer: str) -> bool:
+        """Tell whether `consumer` is to look at it: a replay may be for another one only."""
+        return self.replayed_for in (None, EVERYBODY, consumer)
+
     def _text(self, header: str) -> str | None:
         value = self.header(header)
         return None if value is None else value.decode("utf-8", "replace")
@@ -94,7 +106,8 @@ class Memory(Protocol):
     def take(self, session: Session, consumer: str, records: Sequence[Record]) -> list[bool]:
         """Note `records` in the session's transaction, and tell for each whether it is new.
 
-        Of two that are the same event the first is new. Of two transactions with the same event the
+        A replay for another consumer is not, and leaves no note. Of two that are the same event
+        the first is new. Of two transactions with the same event the
         second waits for the end of the first; where its isolation level hides the first one's
         commit, it fails with a serialisation failure (the loop tries it again) and never answers
         "new".

@@ -27,6 +27,11 @@ the `floor` of these, whatever the mark says, is a repeat exactly if its id is a
 that comes again under another epoch, or is released. Only what lies below is judged by its place
 alone, and there the last case is seen: a repeat is no younger than the youngest event that was
 taken.
+
+A fifth thing looks like them and is marked: a replay, old events sent again on purpose. Its places
+say nothing about the stream, so they neither move the mark nor are they measured by it alone. What
+they are measured by is how much of the epoch this memory has read: all that appeared since it
+`began`, up to the mark. An event from before, or from beyond the mark, has left no trace here.
 """
 
 from __future__ import annotations
@@ -41,12 +46,14 @@ RECENT = 8_192
 """Of how many events of a partition the ids are kept: the most that the relay has in flight."""
 
 BEFORE_ALL = ""
+NEVER = -(2**62)
 
 
 class Event(NamedTuple):
     """What is asked of a record. `place` and `time` have a fixed width: as text they compare.
 
-    `released`: it was parked, and has another place than before.
+    `released`: it was parked, and has another place than before. `is_replayed`: it is none of the
+    stream.
     """
 
     epoch: str
@@ -54,6 +61,7 @@ class Event(NamedTuple):
     time: str
     event_id: str
     released: bool = False
+    is_replayed: bool = False
 
 
 class Reached(NamedTuple):
@@ -63,11 +71,16 @@ class Reached(NamedTuple):
         place: the highest that was taken.
         newest_time: of the event that was written last, of those that were taken.
         at: how many events of the partition, of any epoch, were taken when this was noted.
+        began: the place of the first event that was taken; empty where that was not noted.
+        replayed: the highest place that was taken from a replay. Up to there an event of the stream
+            may have been taken from one, and its id in `inbox.seen` tells.
     """
 
     place: str
     newest_time: str
     at: int
+    began: str = BEFORE_ALL
+    replayed: str = BEFORE_ALL
 
 
 class Note(NamedTuple):
@@ -91,6 +104,7 @@ class Taking:
 
     Attributes:
         notes: by epoch, what this batch adds.
+        has_replayed: whether it took anything from a replay.
     """
 
     def __init__(
@@ -111,6 +125,7 @@ class Taking:
         self._floors: dict[str, str] = {}
         self._crossed = _epochs_within(track, recent)
         self.notes: dict[str, Note] = {}
+        self.has_replayed = False
 
     def is_new(self, event: Event) -> bool:
         """Tell whether the event was not taken before; it is from here on.
@@ -132,6 +147,25 @@ class Taking:
         self._note(event, reached)
         return True
 
+    def has_trace_of(self, replayed: Event) -> bool:
+        """Tell whether a replayed event is known to be taken, by its id or by its place."""
+        reached = self._epochs.get(replayed.epoch)
+        if reached is not None and reached.began <= replayed.place <= reached.place:
+            return True
+        return replayed.event_id in self._known_ids()
+
+    def note_replayed(self, event: Event) -> None:
+        """Remember that a replayed event is taken; the mark stays where it is."""
+        reached = self._epochs.get(event.epoch, Reached(BEFORE_ALL, BEFORE_ALL, NEVER))
+        replayed = max(reached.replayed, event.place)
+        self._epochs[event.epoch] = reached._replace(replayed=replayed)
+        self.has_replayed = True
+
+    def may_be_replayed(self, event: Event) -> bool:
+        """Tell whether an event of the stream may have been taken from a replay before."""
+        reached = self._epochs.get(event.epoch)
+        return reached is not None and event.place <= reached.replayed
+
     def after(self) -> Track:
         """Return what is to be remembered once the batch is committed."""
         taken = self._before.taken + sum(len(note.event_ids) for note in self.notes.values())
@@ -147,10 +181,13 @@ class Taking:
         if self._recent is not None:
             self._recent.add(event.event_id)
         _, place, time, *_ = event
+        began, replayed = place, BEFORE_ALL
         if reached is not None:
+            began = reached.began if reached.place else place
+            replayed = reached.replayed
             place = max(reached.place, place)
             time = max(reached.newest_time, time)
-        self._epochs[event.epoch] = Reached(place, time, self._before.taken)
+        self._epochs[event.epoch] = Reached(place, time, self._before.taken, began, replayed)
 
     def _known_ids(self) -> set[str]:
         """The ids in the notes, this batch's included; sets the floor of each epoch."""

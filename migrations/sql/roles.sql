@@ -66,6 +66,8 @@ grant select, insert, delete on outbox.milestone to outbox_relay;
 -- What it parks are copies, which a release deletes.
 grant insert, update, delete on outbox.parked to outbox_relay;
 grant select, insert, update, delete on outbox.hold to outbox_relay;
+-- A replay leaves out what was discarded.
+grant select on outbox.parked_action to outbox_relay;
 
 -- outbox_monitor asks `relay status`: it sees no key and no payload.
 grant usage on schema outbox to outbox_monitor;

@@ -5,8 +5,8 @@
 2   a mistake on the command line
 69  database or broker cannot be reached (commands that do not wait for them)
 70  a bug: an invariant is broken
-75  stopped before everything in flight was acknowledged; it is sent again by the next relay; or an
-    undo failed, and `relay recover` is to be run again
+75  stopped before everything in flight was acknowledged; it is sent again by the next relay; a
+    replay says how to go on; or an undo failed, and `relay recover` is to be run again
 78  bad configuration, missing or other schema, unsafe database, an undo that no module registers: a
     restart will not heal it
 """
@@ -32,6 +32,8 @@ _COMMANDS = (
     "parked",
     "pause",
     "resume",
+    "replay",
+    "verify",
     "migrate",
     "recover",
     "demo",

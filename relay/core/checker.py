@@ -1,4 +1,4 @@
-"""The checker: what writers meant, compared with what stands in Kafka (invariants I1 to I7).
+"""The checker: what writers meant, compared with what stands in Kafka (invariants I1 to I7, I13).
 
 Judged after the fault has healed and the relay has drained, over every partition from offset 0. No
 I/O, so that the demo's proof, the fault tests and the model all judge by the same rules.
@@ -12,6 +12,7 @@ I/O, so that the demo's proof, the fault tests and the model all judge by the sa
     I5 duplicates   no more than allowed; same id, same bytes, same partition
     I6 bytes        topic, key, value and headers are what was written
     I7 partition    the Java client's, for every key that is not null
+    I13 replay      only of what was published before; it counts for none of I1 to I5
 
 Trap: order is judged within one partition, since Kafka has none between two. A key in two
 partitions is an I7 (and, for one id, an I5); it is not reported as a false I3 as well.
@@ -21,8 +22,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from relay.core.history import (
     History,
@@ -37,6 +36,7 @@ from relay.core.history import (
     why_refused,
 )
 from relay.core.murmur2 import java_partition
+from relay.core.verdict import Verdict, Violation
 
 __all__ = [
     "History",
@@ -54,51 +54,6 @@ __all__ = [
 _REPORTED_PER_INVARIANT_MAX = 100
 
 
-class Violation(NamedTuple):
-    """One broken invariant, with all that is needed to look at it.
-
-    `offsets` are those of the records in question, older first; for a lost event the last offset
-    that was read of its partition (-1: it was empty).
-    """
-
-    invariant: str
-    sentence: str
-    event_id: str
-    key: str | None
-    partition: int | None
-    offsets: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was found.
-
-    `committed` and `published_unique` count events, `duplicates` records beyond the first of an
-    event; all others count faults and are 0 in a good history.
-    """
-
-    committed: int
-    published_unique: int
-    duplicates: int
-    lost: int
-    phantoms: int
-    out_of_order: int
-    stale_after_new: int
-    wrong_bytes: int
-    wrong_partition: int
-    split: int
-    violations: tuple[Violation, ...] = field(repr=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every invariant held."""
-        return not self.violations
-
-    def report(self) -> str:
-        """Give the counts and a line for each violation kept, for an assertion's message."""
-        return "\n".join([str(self), *(f"{v.invariant}: {v.sentence}" for v in self.violations)])
-
-
 def check(
     history: History,
     *,
@@ -106,7 +61,7 @@ def check(
     max_duplicates: int | None = None,
     transactional: bool = False,
 ) -> Verdict:
-    """Judge a history by I1 to I7.
+    """Judge a history by I1 to I7 and I13.
 
     Args:
         history: Meant, log and parked ids. The log is read once.
@@ -157,6 +112,9 @@ class _Judge:
         if meant is None:
             self._phantom(record)
             return
+        if record.is_replayed:
+            self._replay(record, meant)
+            return
         first = self._first.setdefault(record.event_id, record)
         if first is not record:
             self._repeat(record, first)
@@ -193,6 +151,18 @@ class _Judge:
         if not same_record(record, first):
             fault = "has other bytes than on its first appearance"
             self._report("I5", "wrong_bytes", record, fault, first)
+
+    def _replay(self, record: Seen, meant: Meant) -> None:
+        """Bytes and, but in another topic, the partition are those of before."""
+        self._counts["replayed"] += 1
+        if fault := difference(record._replace(topic=meant.topic), meant):
+            self._report("I6", "wrong_bytes", record, fault)
+        if record.topic != meant.topic:
+            return
+        if meant.key is not None:
+            self._partition(record, meant.key)
+        if record.event_id not in self._first and record.event_id not in self._parked:
+            self._report("I13", "replayed_early", record, "is replayed, and was not published")
 
     def _partition(self, record: Seen, key: str) -> None:
         expected = self._expected_partition(record.topic, key)
@@ -293,5 +263,7 @@ class _Judge:
             wrong_bytes=counts["wrong_bytes"],
             wrong_partition=counts["wrong_partition"],
             split=counts["split"],
+            replayed=counts["replayed"],
+            replayed_early=counts["replayed_early"],
             violations=tuple(one for invariant in sorted(found) for one in found[invariant]),
         )

@@ -12,12 +12,18 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
+from relay.core.replay import REPLAY_HEADER
+
+RELEASED_HEADER = "ce_outboxreleased"
+"""Of an event that was parked: its place is that of its release."""
+
 # These hold an event's place, which is the same on every attempt inside one epoch only.
-_PLACE_HEADERS = frozenset({"ce_sequence", "ce_outboxepoch", "ce_outboxreleased"})
+_PLACE_HEADERS = frozenset({"ce_sequence", "ce_outboxepoch", RELEASED_HEADER})
 
 # What the relay adds to each record; any other header must be the writer's.
 _RELAY_HEADERS = frozenset(
-    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"} | _PLACE_HEADERS
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", REPLAY_HEADER}
+    | _PLACE_HEADERS
 )
 
 
@@ -70,6 +76,11 @@ class Seen(NamedTuple):
     def place(self) -> str:
         """Where the record stands, for a sentence: topic[partition]@offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether it is none of the stream, but was sent again on purpose."""
+        return REPLAY_HEADER in self.headers
 
 
 @dataclass(frozen=True)
@@ -192,7 +203,7 @@ def same_record(record: Seen, first: Seen) -> bool:
     if record.headers == first.headers:
         return True
     same_epoch = record.headers.get("ce_outboxepoch") == first.headers.get("ce_outboxepoch")
-    is_released = "ce_outboxreleased" in {*record.headers, *first.headers}
+    is_released = RELEASED_HEADER in {*record.headers, *first.headers}
     if same_epoch and not is_released:
         return False
     return _without_place(record.headers) == _without_place(first.headers)

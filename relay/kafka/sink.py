@@ -15,8 +15,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from relay.core.envelope import envelope
-from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
+from relay.core.envelope import Headers, envelope
+from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Row, Rows, position
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
@@ -160,7 +160,7 @@ class KafkaSink:
         suspects = self._limits.suspects(rows)
         if suspects:
             self._limits.learn({row[2] for row in suspects})
-            headers_of = envelope(self._source, self._epoch, number)
+            headers_of = self._envelope(number)
             for row in suspects:
                 if why := self._limits.why_too_large(row, headers_of(row)):
                     return Refused(f"too large: {why}", position=position(row))
@@ -180,7 +180,7 @@ class KafkaSink:
         return self._hand_over(rows, number, keep_going) and self._flushed(keep_going)
 
     def _hand_over(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
-        headers_of = envelope(self._source, self._epoch, number)
+        headers_of = self._envelope(number)
         produce = self._producer.produce
         for row in rows:
             _, event_id, topic, key, _, _, payload, _, _ = row
@@ -195,6 +195,9 @@ class KafkaSink:
                     if self._failures or not keep_going():
                         return False
         return True
+
+    def _envelope(self, number: int) -> Callable[[Row], Headers]:
+        return envelope(self._source, self._epoch, number)
 
     def _flushed(self, keep_going: Callable[[], bool]) -> bool:
         while self._producer.flush(ASK_EVERY_S):

@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from relay.cli.main import main
 from tests.support.processes import environment
 
+_CATCH_SIGNALS = ("run", "replay")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -35,13 +37,13 @@ def relay(
 ) -> Outcome:
     """Run `relay ARGS...` to its end, without the variables named in `unset`.
 
-    The daemon has a process of its own, as its signals and its log are the process's; the other
-    commands run here, which is four times as fast.
+    The daemon and a replay have a process of their own, as signals and a log are a process's; the
+    other commands run here, which is four times as fast.
     """
     variables = environment(database_url, bootstrap_servers, **env)
     for name in unset.split():
         variables.pop(name, None)
-    return _in_a_process(args, variables) if args[0] == "run" else _here(args, variables)
+    return _in_a_process(args, variables) if args[0] in _CATCH_SIGNALS else _here(args, variables)
 
 
 def status(database_url: str) -> dict[str, Any]:

@@ -361,3 +361,39 @@ def test_a_raw_header_without_a_value_is_not_an_empty_one() -> None:
     record = seen_record(topic=TOPIC, partition=0, offset=0, key=b"a", value=b"a1", headers=headers)
 
     assert judge([empty], [record]).wrong_bytes == 1
+
+
+def replayed(event_id: str, key: str | None, offset: int) -> Seen:
+    one = seen(event_id, key, offset)
+    return one._replace(headers={**one.headers, "ce_replay": "*"})
+
+
+def test_a_replay_counts_as_no_repeat_and_not_as_out_of_order() -> None:
+    events = [meant("a1", "a", 1), meant("a2", "a", 2)]
+    log = [seen("a1", "a", 0), replayed("a1", "a", 1), seen("a2", "a", 2), replayed("a1", "a", 3)]
+    verdict = judge(events, log, max_duplicates=0)
+    assert verdict.ok, verdict.report()
+    assert (verdict.replayed, verdict.duplicates) == (2, 0)
+
+
+def test_i13_a_replay_of_what_was_not_published_yet() -> None:
+    found = only(judge([meant("a1", "a", 1)], [replayed("a1", "a", 0), seen("a1", "a", 1)]))
+    assert (found.invariant, found.event_id) == ("I13", "a1")
+
+
+def test_a_replay_alone_does_not_save_an_event_from_being_lost() -> None:
+    verdict = judge([meant("a1", "a", 1)], [replayed("a1", "a", 0)])
+    assert (verdict.lost, verdict.replayed_early) == (1, 1)
+
+
+def test_a_replay_has_the_bytes_and_the_partition_of_before() -> None:
+    events = [meant("a1", "a", 1)]
+    changed = replayed("a1", "a", 1)._replace(value_hash=payload_hash(b"changed"))
+    assert only(judge(events, [seen("a1", "a", 0), changed])).invariant == "I6"
+    moved = replayed("a1", "a", 1)._replace(partition=1)
+    assert only(judge(events, [seen("a1", "a", 0), moved])).invariant == "I7"
+
+
+def test_a_replay_into_another_topic_is_in_no_wrong_partition() -> None:
+    elsewhere = replayed("a1", "a", 0)._replace(topic="again", partition=3)
+    assert judge([meant("a1", "a", 1)], [seen("a1", "a", 0), elsewhere]).ok

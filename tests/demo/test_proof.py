@@ -26,6 +26,8 @@ CLEAN = Verdict(
     wrong_bytes=0,
     wrong_partition=0,
     split=0,
+    replayed=0,
+    replayed_early=0,
     violations=(),
 )
 GOOD = Proof(

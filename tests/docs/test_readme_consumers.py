@@ -71,6 +71,16 @@ def test_a_record_delivered_twice_makes_one_invoice(database_url: str) -> None:
             assert session.scalar(select(func.count()).select_from(Invoice)) == 1
 
 
+def test_a_consumer_that_forgot_takes_an_event_again(database_url: str) -> None:
+    event_id = uuid4()
+    with engine_on(database_url) as engine:
+        for forgets in (False, True):
+            with Session(engine) as session, session.begin():
+                assert once(session, event_id, consumer="billing")
+            if not forgets:
+                run("Replays", examples("Replays")[0], Session=Session, engine=engine)
+
+
 def test_marks_make_one_invoice_of_a_record_delivered_twice(database_url: str) -> None:
     heading = "Marks: one row for a partition"
     event = OutboxEvent.json(topic="orders", key="42", type="order.paid", data={})

@@ -71,6 +71,7 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     """What each statement is bound with in production; those that take nothing are left out."""
     window = ring.window.cursor.window
     in_window = plan_parameters(window)
+    all_kept = dict.fromkeys(("topic", "key", "type", "id"))
     lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0}
     entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
     event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
@@ -126,6 +127,11 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "rotation_needed": {"xmax": "9", "xip": "{3,4}"},
         "wakeup_lock_timeout": {"ms": "3000"},
         "rotation_log_needed": {"number": 9, "keep_s": 60.0},
+        "retained_milestones": {"before": 9},
+        "retained_log": {"number": 0, "limit": 1_000},
+        "retained_count": {**in_window, **all_kept},
+        "retained_page": {**page_parameters(window, ring.window.pages[0]), **all_kept},
+        "retained_block": {"first": 0, "last": LEAF - 1, "leaf": 0},
     }
 
 
@@ -193,6 +199,14 @@ def test_a_page_is_read_by_position_from_its_own_leaf_alone(ring: Ring) -> None:
         found = explain(ring.connection, sql.load("window")["window_page"], bound)
         leaf = page.first_position // LEAF % 8
         assert found.scans() == {("Index Scan", f"event_{leaf}", f"event_{leaf}_position_idx")}
+
+
+def test_a_page_of_what_is_kept_is_read_like_a_page_to_publish(ring: Ring) -> None:
+    bound = parameters(ring)["retained_page"]
+    found = explain(ring.connection, sql.load("retained")["retained_page"], bound)
+    leaf = ring.window.pages[0].first_position // LEAF % 8
+    assert found.scans() == {("Index Scan", f"event_{leaf}", f"event_{leaf}_position_idx")}
+    assert found.rows_discarded == 0
 
 
 def test_a_page_reads_none_of_what_was_published_before_its_window(ring: Ring) -> None:

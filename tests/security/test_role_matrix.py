@@ -106,6 +106,13 @@ TABLE = """
     rotation_needed          -         -         x       -         -         -         -
     rotation_log_needed      -         -         x       -         -         -         -
     rotation_truncate        -         -         x       -         -         -         -
+    retained_now             x         x         x       x         x         x         x
+    retained_milestones      -         -         x       -         -         -         -
+    retained_log             -         -         x       -         -         -         -
+    retained_count           -         -         x       -         -         -         -
+    retained_page            -         -         x       -         -         -         -
+    retained_withheld        -         -         x       -         -         -         -
+    retained_block           -         -         x       x         -         -         -
     cluster_identity         x         x         x       x         x         x         x
     cluster_schema           x         x         x       x         -         x         -
     cluster_version          -         -         x       x         -         x         -
@@ -193,6 +200,7 @@ SQL = {
 
 _RANGES = {"low": "{1}", "high": "{2}"}
 _PLACE = {"first": 0, "last": 9, "leaf": 0, "since": "1:1:", "until": "2:2:", "limit": 1}
+_KEPT = dict.fromkeys(("topic", "key", "type", "id"))
 _LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0}
 _ENTRY = {"number": 1, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
 _CHOSEN = {"topic": "t", "key": "k", "id": str(uuid4()), "older_than_s": 0.0}
@@ -236,6 +244,11 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "rotation_needed": {"xmax": "9", "xip": "{3}"},
     "wakeup_lock_timeout": {"ms": "3000"},
     "rotation_log_needed": {"number": 1, "keep_s": 1.0},
+    "retained_milestones": {"before": 1},
+    "retained_log": {"number": 1, "limit": 1},
+    "retained_count": {**_RANGES, **_KEPT},
+    "retained_page": {**_PLACE, **_KEPT},
+    "retained_block": {"first": 0, "last": 9, "leaf": 0},
     **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
 }
 

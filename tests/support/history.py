@@ -186,7 +186,7 @@ def prove(
     `max_duplicates` None allows any number.
 
     Raises:
-        AssertionError: one of I1 to I7 is broken; has a line for each violation.
+        AssertionError: one of I1 to I7 or I13 is broken; has a line for each violation.
     """
     wait_drained(url)
     records = read_topic(bootstrap_servers, ledger.topic)
