@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -134,7 +135,10 @@ def replay(
         raise click.UsageError("say which: --since, --until, --topic, --key, --type or --id")
     settings = config.load({}, faults)
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
-    with closing(connect(settings.url, "replay")) as connection:
+    with (
+        logs.configured() as last_words,
+        closing(connect(settings.url, "replay")) as connection,
+    ):
         check_schema(connection)
         retained = Retained(connection)
         stretch = Stretch(
@@ -143,13 +147,12 @@ def replay(
             ORIGIN.number if after is None else after.window - 1,
         )
         order = Order(stretch, chosen, whom, after or Place(-1, 0), to_topic, rate)
-        logs.configure()
         plan = _planned(retained, order)
         if dry_run or not plan.total:
             _report(plan, None, as_json, _Missed())
             return
         sink = ReplaySink(properties, settings.source, monotonic_s, _tell_trouble)
-        done = _perform(retained, sink, plan)
+        done = _perform(retained, sink, plan, stop_on_signals(last_words))
     missed = _Missed(plan.total - retained.seen if done.complete else 0, retained.unpublished)
     _report(plan, done, as_json, missed)
     if not done.complete:
@@ -164,8 +167,9 @@ def _planned(retained: Retained, order: Order) -> _Plan:
     return _Plan(order, found, span)
 
 
-def _perform(retained: Retained, sink: ReplaySink, plan: _Plan) -> Replayed:
-    stopping = stop_on_signals()
+def _perform(
+    retained: Retained, sink: ReplaySink, plan: _Plan, stopping: threading.Event
+) -> Replayed:
     with click.progressbar(
         length=plan.total,
         label="replayed",
