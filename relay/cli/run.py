@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import click
 
 from coordinator import failpoints
 from relay import config
+from relay.core.debezium import debezium
+from relay.core.envelope import Envelope, envelope
 from relay.daemon import memory
 from relay.daemon.housekeeping import Keeping
 from relay.daemon.service import Service
@@ -15,6 +20,8 @@ from relay.kafka.topics import TopicMaker
 from relay.observe import logs
 
 __all__ = ["run"]
+
+_ENVELOPES: Final[Mapping[str, Envelope]] = {"cloudevents": envelope, "debezium": debezium}
 
 
 @click.command()
@@ -51,6 +58,13 @@ def run(
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     keeping = Keeping(settings.retention, settings.retention_bytes)
     shape = settings.topic_shape
-    topics = None if shape is None else TopicMaker(properties, *shape)
-    service = Service(settings.url, properties, settings.source, keeping, stop_on_signals(), topics)
+    service = Service(
+        settings.url,
+        properties,
+        settings.source,
+        _ENVELOPES[settings.envelope],
+        keeping,
+        stop_on_signals(),
+        None if shape is None else TopicMaker(properties, *shape),
+    )
     service.run(until_drained)

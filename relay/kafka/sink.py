@@ -15,7 +15,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from relay.core.envelope import envelope
+from relay.core.envelope import Envelope
+from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Rows, position
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
@@ -44,9 +45,10 @@ class KafkaSink:
         clock: Callable[[], float],
         on_trouble: Callable[[str], None],
         topics: TopicMaker | None = None,
+        envelope: Envelope = cloudevents,
     ) -> None:
         """`on_trouble` is told, in words, what the client says of its connections; `topics` makes
-        those that are missing.
+        those that are missing; `envelope` makes the headers of the events.
 
         The producer is made at once: while the relay stands by it gets the broker's producer id,
         for which the client lets half a second pass, so a takeover need not wait for it.
@@ -56,6 +58,7 @@ class KafkaSink:
         self._epoch = ""
         self._clock = clock
         self._on_trouble = on_trouble
+        self._envelope = envelope
         self._failures: list[Failure] = []
         self._topics = topics
         self._limits = Limits(self._properties)
@@ -160,7 +163,7 @@ class KafkaSink:
         suspects = self._limits.suspects(rows)
         if suspects:
             self._limits.learn({row[2] for row in suspects})
-            headers_of = envelope(self._source, self._epoch, number)
+            headers_of = self._envelope(self._source, self._epoch, number)
             for row in suspects:
                 if why := self._limits.why_too_large(row, headers_of(row)):
                     return Refused(f"too large: {why}", position=position(row))
@@ -180,7 +183,7 @@ class KafkaSink:
         return self._hand_over(rows, number, keep_going) and self._flushed(keep_going)
 
     def _hand_over(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
-        headers_of = envelope(self._source, self._epoch, number)
+        headers_of = self._envelope(self._source, self._epoch, number)
         produce = self._producer.produce
         for row in rows:
             _, event_id, topic, key, _, _, payload, _, _ = row
