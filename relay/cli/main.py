@@ -34,6 +34,7 @@ _COMMANDS = (
     "resume",
     "migrate",
     "recover",
+    "adopt",
     "demo",
     "bench",
 )

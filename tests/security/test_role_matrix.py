@@ -5,6 +5,7 @@ The table is written by hand. What has no line in it fails `test_everything_has_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from coordinator import (
 from relay.core.window import CHUNK_BITS
 from tests.cli.command import relay as run_relay
 from tests.coordinator.database import engine_on
-from tests.plans.test_plans import statements
+from tests.plans.test_plans import ADOPTED, statements
 from tests.relay.events import connected
 from tests.support.postgres import Postgres
 from tests.support.roles import NOBODY, ROLES, users_with_roles
@@ -111,6 +112,14 @@ TABLE = """
     cluster_hazards          -         -         x       x         -         -         -
     cluster_epoch_add        -         -         x       -         -         -         -
     cluster_epochs           -         -         x       -         -         -         -
+    adopt_table              x         x         x       x         x         x         x
+    adopt_columns            x         x         x       x         x         x         x
+    adopt_lock               x         x         x       x         x         x         x
+    adopt_take               -         -         -       -         -         -         -
+    adopt_look               -         -         -       -         -         -         -
+    adopt_left               -         -         -       -         -         -         -
+    adopt_insert             x         x         -       -         -         -         -
+    adopt_mark               -         -         -       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
     downgrade_not_undone     -         x         -       -         -         -         -
     parking_put              -         -         x       -         -         -         -
@@ -215,7 +224,18 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "rotation_term": _LEASE,
     "rotation_needed": {"xmax": "9", "xip": "{3}"},
     "rotation_log_needed": {"number": 1, "keep_s": 1.0},
+    "adopt_table": {"name": "public.traces"},
+    "adopt_columns": {"table": 1},
+    "adopt_lock": {"table": "public.legacy"},
+    "adopt_take": {"limit": 1},
+    "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
+    "adopt_mark": {"ids": [1]},
     **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
+}
+
+# A table of the user's that is taken over: whose rights on it he grants himself.
+LEGACY = dict.fromkeys(("id", "topic", "key", "type", "payload", "headers", "order"), "id") | {
+    "published_at": "published_at"
 }
 
 
@@ -274,6 +294,8 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def users(postgres: Postgres, migrated_template: str) -> Iterator[Mapping[str, str]]:
     with postgres.database(migrated_template) as name, users_with_roles(postgres.url(name)) as made:
+        with connected(postgres.url(name)) as connection:
+            connection.execute("create table public.legacy (id int, published_at timestamptz)")
         yield {role.removeprefix("outbox_"): url for role, url in made.items()}
 
 
@@ -292,7 +314,7 @@ def is_allowed(what: str, url: str) -> bool:
             with engine_on(url) as engine, Session(engine) as session:
                 PYTHON[what](session)
         else:
-            statement = SQL.get(what) or statements()[what].replace("{leaf}", _a_leaf(what))
+            statement = SQL.get(what) or _filled(what)
             with connected(url) as connection, connection.transaction(force_rollback=True):
                 connection.execute(statement.encode(), BOUND.get(what))
     except Exception as error:
@@ -302,8 +324,10 @@ def is_allowed(what: str, url: str) -> bool:
     return True
 
 
-def _a_leaf(what: str) -> str:
-    return "outbox.window_0" if "log" in what else "outbox.event_0"
+def _filled(what: str) -> str:
+    leaf = "outbox.window_0" if "log" in what else "outbox.event_0"
+    statement = statements()[what].replace("{leaf}", leaf).replace("{table}", "public.legacy")
+    return re.sub(r"\{([a-z_]+)\}", lambda found: LEGACY.get(found[1], found[0]), statement)
 
 
 def _is_denial(error: BaseException | None) -> bool:
