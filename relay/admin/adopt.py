@@ -29,7 +29,7 @@ from relay.postgres.connect import Connection, connect, translated_errors
 __all__ = ["BATCH_DEFAULT", "Adopted", "adopt", "look"]
 
 BATCH_DEFAULT = 1_000
-"""At a kilobyte each a megabyte in memory, and a transaction of some 50 ms."""
+"""At a kilobyte each a megabyte in memory, and a transaction of some 100 ms."""
 TOLD_MAX = 20
 
 

@@ -37,6 +37,7 @@ REVISIONS = [
     "0011_expand_search_path",
     "0012_expand_milestones",
     "0013_expand_parking",
+    "0017_expand_debezium",
 ]
 
 PARKED = """insert into inbox.parked

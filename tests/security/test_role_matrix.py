@@ -39,6 +39,7 @@ TABLE = """
     add_all                  x         x         -       -         -         -         -
     emit                     x         x         -       -         -         -         -
     emit_many                x         x         -       -         -         -         -
+    debezium's rows          x         x         -       -         -         -         -
     run                      -         x         -       -         -         -         -
     execute                  -         x         -       -         -         -         -
     execute with trace       -         x         -       -         -         -         -
@@ -68,6 +69,9 @@ TABLE = """
     read intents             -         x         -       -         -         -         -
     delete settlements       -         x         -       -         -         -         -
     recover                  -         x         -       -         -         -         -
+    read debezium's rows     -         -         -       -         -         -         -
+    change debezium's rows   -         -         -       -         -         -         -
+    delete debezium's rows   -         -         -       -         -         -         -
     write a position         -         -         -       -         -         -         -
     write a txid             -         -         -       -         -         -         -
     write a record's txid    -         -         -       -         -         -         -
@@ -149,6 +153,11 @@ TABLE = """
 SQL = {
     "emit": "select outbox.emit('t', 'k', 'thing.happened', '')",
     "emit_many": "select outbox.emit_many(array['t'], array['k'], array['x.y'], array[''::bytea])",
+    "debezium's rows": "insert into outbox.debezium values"
+    " (gen_random_uuid(), 't', 'k', 'x.y', '{}')",
+    "read debezium's rows": "select * from outbox.debezium",
+    "change debezium's rows": "update outbox.debezium set payload = ''",
+    "delete debezium's rows": "delete from outbox.debezium",
     "is_published": "select outbox.is_published(1, array[gen_random_uuid()])",
     "read topics": "select topic from outbox.event",
     "read keys": "select key from outbox.event",
