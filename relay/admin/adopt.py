@@ -22,7 +22,7 @@ from typing import Any
 from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
 from relay.admin.published_at_table import BadRow, Columns, PublishedAtTable
-from relay.errors import BadRows, InvariantBroken
+from relay.errors import BadRows
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import Connection, connect, translated_errors
 
@@ -80,7 +80,7 @@ def adopt(
     with translated_errors(url), closing(connect(url, "adopt")) as connection:
         check_schema(connection)
         known = PublishedAtTable(connection, table, columns)
-        while (taken := _take_batch(connection, known, batch)) or _is_left(connection, known):
+        while taken := _take_batch(connection, known, batch):
             topics.update(taken)
             on_batch(topics.total())
     return Adopted(known.name, topics)
@@ -108,7 +108,6 @@ def look(url: str, table: str, columns: Columns, batch: int) -> Adopted:
 def _take_batch(connection: Connection, table: PublishedAtTable, batch: int) -> Counter[str]:
     """How many events of which topic the next rows became."""
     with connection.transaction():
-        connection.execute(table.statement("adopt_lock"), table.parameters())
         taking = table.statement("adopt_take"), table.parameters(limit=batch)
         rows = connection.execute(*taking).fetchall()
         events, bad = table.events(rows)
@@ -132,13 +131,6 @@ def _mark(connection: Connection, table: PublishedAtTable, ids: list[object]) ->
             f"table {table.name}: {marked} rows were marked for {len(ids)} events: the id is not "
             "unique, or a trigger is in the way; nothing of this batch was taken over"
         )
-
-
-def _is_left(connection: Connection, table: PublishedAtTable) -> bool:
-    row = connection.execute(table.statement("adopt_left"), table.parameters()).fetchone()
-    if row is None:
-        raise InvariantBroken("`select exists` gave no row")
-    return bool(row[0])
 
 
 def _arrays(events: list[OutboxEvent]) -> dict[str, list[Any]]:

@@ -108,12 +108,7 @@ class PublishedAtTable:
 
     def parameters(self, **values: object) -> Mapping[str, object]:
         """What such a statement is bound with, besides `values`."""
-        return {
-            "table": self.name,
-            "topic": self._columns.topic,
-            "type": self._columns.type,
-            **values,
-        }
+        return {"topic": self._columns.topic, "type": self._columns.type, **values}
 
     def events(self, rows: Sequence[Row]) -> tuple[list[OutboxEvent], list[BadRow]]:
         """The events of the rows, in order, and the rows that cannot be one."""

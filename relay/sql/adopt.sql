@@ -11,17 +11,11 @@ select a.attname::text, format_type(case t.typtype when 'd' then t.typbasetype e
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 where a.attrelid = %(table)s::bigint::oid and a.attnum > 0 and not a.attisdropped;
 
--- adopt_lock: one adoption of a table at a time, to the end of the transaction.
--- Index: none.    Lock: advisory, of this name.
--- Guarantee: two commands at once do not take batches that lie between each other's.
--- Trap: a statement of its own, before the rows are read: the snapshot of a statement that waits is
--- as old as its start.
-select pg_advisory_xact_lock(hashtextextended('relay adopt ' || %(table)s, 0));
-
 -- adopt_take: the next unpublished rows of the table, in their order.
 -- Index: the user's, if there is one on unpublished rows.    Lock: the rows.
--- Guarantee: who publishes or adopts a row meanwhile is waited for, and the row is then left out.
--- Trap: so fewer than `limit` rows, and even none, are not the end.
+-- Guarantee: who publishes or adopts a row meanwhile is waited for, and the row is then left out; the
+-- limit counts what is locked, so none means that none is left. Two commands at once lock in the
+-- same order: one waits at the first row of the other's batch, and never takes what lies behind it.
 select {id}, {topic}, {key}, {type}, {payload}, {headers}
 from {table}
 where {published_at} is null
@@ -35,10 +29,6 @@ select {id}, {topic}, {key}, {type}, {payload}, {headers}
 from {table}
 where {published_at} is null
 order by {order};
-
--- adopt_left: whether a row is unpublished.
--- Index: as adopt_take.    Lock: none.
-select exists (select from {table} where {published_at} is null);
 
 -- adopt_insert: events, in the order of the arrays.
 -- Index: none.    Lock: none.

@@ -121,14 +121,13 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "rotation_log_needed": {"number": 9, "keep_s": 60.0},
         "adopt_table": {"name": "public.traces"},
         "adopt_columns": {"table": 1},
-        "adopt_lock": {"table": "public.legacy"},
         "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
     }
 
 
 NOT_PLANNED = {
     *("rotation_lock", "rotation_truncate"),
-    *("adopt_take", "adopt_look", "adopt_left", "adopt_mark"),
+    *("adopt_take", "adopt_look", "adopt_mark"),
 }
 """EXPLAIN does not take the former, which read nothing; the latter are on a table of the user's."""
 

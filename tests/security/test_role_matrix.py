@@ -118,10 +118,8 @@ TABLE = """
     cluster_epochs           -         -         x       -         -         -         -
     adopt_table              x         x         x       x         x         x         x
     adopt_columns            x         x         x       x         x         x         x
-    adopt_lock               x         x         x       x         x         x         x
     adopt_take               -         -         -       -         -         -         -
     adopt_look               -         -         -       -         -         -         -
-    adopt_left               -         -         -       -         -         -         -
     adopt_insert             x         x         -       -         -         -         -
     adopt_mark               -         -         -       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
@@ -235,7 +233,6 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "rotation_log_needed": {"number": 1, "keep_s": 1.0},
     "adopt_table": {"name": "public.traces"},
     "adopt_columns": {"table": 1},
-    "adopt_lock": {"table": "public.legacy"},
     "adopt_take": {"limit": 1},
     "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
     "adopt_mark": {"ids": [1]},
