@@ -32,8 +32,6 @@ from relay.core.inputs import Row
 
 __all__ = ["debezium"]
 
-_OURS = ("id", "eventType")
-
 
 def debezium(_source: str, epoch: str, window_number: int) -> Callable[[Row], Headers]:
     """A function that makes the headers of one event of window `window_number`; see Envelope.
@@ -55,7 +53,9 @@ def debezium(_source: str, epoch: str, window_number: int) -> Callable[[Row], He
         ]
         if extra is not None:
             written = json.loads(extra)
-            headers.extend((name, text) for name, text in written.items() if name not in _OURS)
+            written.pop("id", None)
+            written.pop("eventType", None)
+            headers.extend(written.items())
         return headers
 
     return headers_of
