@@ -15,7 +15,7 @@ from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relay.errors import BadConfiguration
@@ -75,7 +75,9 @@ class RelaySettings(DatabaseSettings):
     """What the daemon needs besides."""
 
     kafka_bootstrap_servers: str
-    source: str
+    envelope: Literal["cloudevents", "debezium"] = "cloudevents"
+    # After the envelope, which decides whether there must be one.
+    source: str = Field("", validate_default=True)
     create_topics: str | None = None
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
     retention: float = 86_400.0
@@ -125,7 +127,11 @@ class RelaySettings(DatabaseSettings):
 
     @field_validator("source")
     @classmethod
-    def _is_a_uri_reference(cls, value: str) -> str:
+    def _is_a_uri_reference(cls, value: str, info: ValidationInfo) -> str:
+        if not value:
+            if info.data.get("envelope") == "cloudevents":
+                raise ValueError("is not set")
+            return value  # in Debezium's records nothing says where they come from
         if not 0 < len(value) <= SOURCE_CHARACTERS_MAX:
             raise ValueError(
                 f"has {len(value)} characters; 1 to {SOURCE_CHARACTERS_MAX} are allowed"

@@ -5,6 +5,7 @@
     ├── SchemaMismatch     yours: run `relay migrate`; exit 78
     ├── UnsafeDatabase     yours: publishing could lose or reorder; says what to change; exit 78
     ├── EventsPending      yours: it would throw away what is not done yet; says how many
+    ├── BadRows            yours: rows to be taken over that the outbox refuses; names each
     ├── Fenced             nobody's: another relay leads now; step down, it heals by itself
     ├── Unreachable        theirs: database or broker is away; retried, it heals by itself
     └── InvariantBroken    ours: a bug; the relay stops rather than guess
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadConfiguration",
+    "BadRows",
     "EventsPending",
     "Fenced",
     "IllegalTransition",
@@ -61,6 +63,13 @@ class UnsafeDatabase(RelayError):
 
 class EventsPending(RelayError):
     """What was asked for would throw away committed events that are not published yet."""
+
+
+class BadRows(RelayError):
+    """Rows of a table that is taken over break a rule of the outbox; nothing of them was done.
+
+    The message names row, field, problem and limit.
+    """
 
 
 class Fenced(RelayError):

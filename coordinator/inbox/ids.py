@@ -17,7 +17,7 @@ class Ids:
     """Remembers each event by `Record.event_id`, in `inbox.seen`, as `once` does.
 
     An event is taken twice only if it comes again after `inbox.generation.keep_for` (7 days by
-    default), or if its producer gave the repeat another `ce_id`, or none.
+    default), or if its producer gave the repeat another id, or none.
     """
 
     def take(self, session: Session, consumer: str, records: Sequence[Record]) -> list[bool]:

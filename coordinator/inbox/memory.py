@@ -49,23 +49,23 @@ class Record(NamedTuple):
         """The identity of the event, the same however often it is sent.
 
         That is `ce_id`, if it is a UUID. CloudEvents allows any text that is unique for its source:
-        then the identity is derived from both. A record without `ce_id` is known by its place in
-        the topic: reading it again is noticed, its producer's sending it again is not.
+        then the identity is derived from both. A record without `ce_id` is one of Debezium's event
+        router, or of our relay in that form, if its header `id` is a UUID: then that is the
+        identity. (Another text may be anything: a customer's number, say, which many records
+        share.) Else it is known by its place in the topic: reading it again is noticed, its
+        producer's sending it again is not.
         """
         text = self._text("ce_id")
-        if text is not None and len(text) == _UUID_CHARS:
-            try:
-                return UUID(text)
-            except ValueError:
-                pass
+        if (found := _uuid(text or self._text("id"))) is not None:
+            return found
         if text:
             return uuid5(_NAMESPACE, json.dumps([self.source, text]))
         return uuid5(_NAMESPACE, json.dumps([self.topic, self.partition, self.offset]))
 
     @property
     def type(self) -> str | None:
-        """The event's type (`ce_type`)."""
-        return self._text("ce_type")
+        """The event's type (`ce_type`, or Debezium's `eventType`)."""
+        return self._text("ce_type") or self._text("eventType")
 
     @property
     def source(self) -> str | None:
@@ -94,6 +94,15 @@ class Record(NamedTuple):
     def _text(self, header: str) -> str | None:
         value = self.header(header)
         return None if value is None else value.decode("utf-8", "replace")
+
+
+def _uuid(text: str | None) -> UUID | None:
+    if text is None or len(text) != _UUID_CHARS:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 class Memory(Protocol):

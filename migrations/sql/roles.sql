@@ -48,6 +48,7 @@ grant usage on schema outbox to outbox_writer;
 grant execute on function outbox.emit(text, text, text, bytea, jsonb) to outbox_writer;
 grant execute on function outbox.emit_many(text[], text[], text[], bytea[], jsonb[]) to outbox_writer;
 grant insert (id, topic, key, type, content_type, payload, headers) on outbox.event to outbox_writer;
+grant insert on outbox.debezium to outbox_writer;
 
 -- outbox_relay publishes, and can write no event.
 grant usage on schema outbox to outbox_relay;
@@ -84,6 +85,7 @@ grant execute on function outbox.emit(text, text, text, bytea, jsonb) to outbox_
 grant execute on function outbox.emit_many(text[], text[], text[], bytea[], jsonb[]) to outbox_coordinator;
 grant execute on function outbox.is_published(bigint, uuid[]) to outbox_coordinator;
 grant insert (id, topic, key, type, content_type, payload, headers) on outbox.event to outbox_coordinator;
+grant insert on outbox.debezium to outbox_coordinator;
 grant select, insert, update on public.traces to outbox_coordinator;
 grant select, insert on public.incidents, public.policy_evaluations, public.run_claims, public.transaction_claims
     to outbox_coordinator;

@@ -36,6 +36,7 @@ _COMMANDS = (
     "verify",
     "migrate",
     "recover",
+    "adopt",
     "demo",
     "bench",
 )

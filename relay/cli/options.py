@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import click
 
-__all__ = ["BrokerKind", "broker_option"]
+from relay.core.debezium import debezium
+from relay.core.envelope import Envelope, envelope
+
+__all__ = ["ENVELOPES", "BrokerKind", "broker_option"]
+
+ENVELOPES: Final[Mapping[str, Envelope]] = {"cloudevents": envelope, "debezium": debezium}
 
 BrokerKind = Literal["mock", "kafka"]
 

@@ -19,6 +19,7 @@ from relay import config
 from relay.admin.replay import Order, Replayed
 from relay.admin.replay import replay as replay_order
 from relay.cli.moments import Moment, MomentType, shown
+from relay.cli.options import ENVELOPES
 from relay.core.replay import EVERYBODY, Selection
 from relay.core.span import ORIGIN, Place, Span
 from relay.daemon.clock import monotonic_s
@@ -151,7 +152,13 @@ def replay(
         if dry_run or not plan.total:
             _report(plan, None, as_json, _Missed())
             return
-        sink = ReplaySink(properties, settings.source, monotonic_s, _tell_trouble)
+        sink = ReplaySink(
+            properties,
+            settings.source,
+            monotonic_s,
+            _tell_trouble,
+            envelope=ENVELOPES[settings.envelope],
+        )
         done = _perform(retained, sink, plan, stop_on_signals(last_words))
     missed = _Missed(plan.total - retained.seen if done.complete else 0, retained.unpublished)
     _report(plan, done, as_json, missed)

@@ -6,6 +6,7 @@ import click
 
 from coordinator import failpoints
 from relay import config
+from relay.cli.options import ENVELOPES
 from relay.daemon import memory
 from relay.daemon.housekeeping import Keeping
 from relay.daemon.service import Service
@@ -55,6 +56,7 @@ def run(
             settings.url,
             properties,
             settings.source,
+            ENVELOPES[settings.envelope],
             keeping,
             stop_on_signals(last_words),
             topics=None if shape is None else TopicMaker(properties, *shape),

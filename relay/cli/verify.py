@@ -14,6 +14,7 @@ from relay.admin.verify import Verified
 from relay.admin.verify import verify as compare
 from relay.cli.moments import Moment, MomentType, shown
 from relay.core.span import ORIGIN
+from relay.errors import BadConfiguration
 from relay.kafka.log_reader import LogReader
 from relay.kafka.properties import faults
 from relay.postgres.cluster import check_schema
@@ -48,6 +49,11 @@ def verify(since: Moment, until: Moment | None, topic: str | None, as_json: bool
     changed. 1: something was; the first of it is named.
     """
     settings = config.load({}, faults)
+    if settings.envelope != "cloudevents":
+        raise BadConfiguration(
+            f"RELAY_ENVELOPE: is {settings.envelope}; `relay verify` knows records by the headers "
+            "of cloudevents, and can tell nothing of others"
+        )
     with (
         closing(connect(settings.url, "verify")) as connection,
         closing(LogReader(settings.kafka_bootstrap_servers, config.kafka_properties())) as reader,

@@ -17,9 +17,13 @@ from collections.abc import Callable
 
 from relay.core.inputs import Row
 
-__all__ = ["PLACE_DIGITS", "Headers", "envelope"]
+__all__ = ["PLACE_DIGITS", "Envelope", "Headers", "envelope"]
 
 Headers = list[tuple[str, str | bytes | None]]
+
+Envelope = Callable[[str, str, int], Callable[[Row], Headers]]
+"""Of the source, the epoch and a window's number: what makes the headers of its events. It is asked
+once a window, and what it gives is called for every event."""
 
 PLACE_DIGITS = 19
 """Digits of the largest 64-bit integer: places of any size compare as text."""

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.envelope import Envelope
 from relay.core.machine import Relay
 from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
@@ -52,6 +53,7 @@ class Service:
         database_url: str,
         producer_properties: Mapping[str, str | int | bool],
         source: str,
+        envelope: Envelope,
         keeping: Keeping,
         stopping: threading.Event,
         *,
@@ -67,7 +69,12 @@ class Service:
         self._keeping = keeping
         self._narrator = Narrator()
         self._sink = KafkaSink(
-            producer_properties, source, monotonic_s, self._narrator.broker_trouble, topics
+            producer_properties,
+            source,
+            monotonic_s,
+            self._narrator.broker_trouble,
+            topics,
+            envelope,
         )
         self._topics = Topics(producer_properties, topics)
         self._stopping = stopping

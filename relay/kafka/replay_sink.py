@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from relay.core.envelope import Headers, envelope
+from relay.core.envelope import Headers
 from relay.core.inputs import Input, Row, position
 from relay.core.span import Placed
 from relay.kafka.sink import KafkaSink
@@ -33,7 +33,7 @@ class ReplaySink(KafkaSink):
         def headers_of(row: Row) -> Headers:
             window = self._windows[position(row)]
             if window not in made:
-                made[window] = envelope(self._source, *window)
+                made[window] = self._form(self._source, *window)
             return made[window](row)
 
         return headers_of

@@ -15,7 +15,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from relay.core.envelope import Headers, envelope
+from relay.core.envelope import Envelope, Headers
+from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Row, Rows, position
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
@@ -44,9 +45,10 @@ class KafkaSink:
         clock: Callable[[], float],
         on_trouble: Callable[[str], None],
         topics: TopicMaker | None = None,
+        envelope: Envelope = cloudevents,
     ) -> None:
         """`on_trouble` is told, in words, what the client says of its connections; `topics` makes
-        those that are missing.
+        those that are missing; `envelope` makes the headers of the events.
 
         The producer is made at once: while the relay stands by it gets the broker's producer id,
         for which the client lets half a second pass, so a takeover need not wait for it.
@@ -56,6 +58,7 @@ class KafkaSink:
         self._epoch = ""
         self._clock = clock
         self._on_trouble = on_trouble
+        self._form = envelope
         self._failures: list[Failure] = []
         self._topics = topics
         self._limits = Limits(self._properties)
@@ -197,7 +200,7 @@ class KafkaSink:
         return True
 
     def _envelope(self, number: int) -> Callable[[Row], Headers]:
-        return envelope(self._source, self._epoch, number)
+        return self._form(self._source, self._epoch, number)
 
     def _flushed(self, keep_going: Callable[[], bool]) -> bool:
         while self._producer.flush(ASK_EVERY_S):

@@ -2,8 +2,9 @@
 
 A statement begins at a header comment `-- <concern>_<name>: what it does`; the header goes on with
 the index and the lock that it takes and the guarantee it stands for. It ends before the next
-header. Values are bound by name. The one thing that is ever filled in is `{leaf}`, the name of a
-leaf of a ring, as an identifier: neither LOCK nor TRUNCATE takes a value there.
+header. Values are bound by name. What is filled in is only ever an identifier: `{leaf}`, the name
+of a leaf of a ring, as neither LOCK nor TRUNCATE takes a value there; and in `adopt.sql` the names
+of a table of the user's and of its columns.
 """
 
 from __future__ import annotations

@@ -245,3 +245,15 @@ def test_a_person_reads_what_was_found(outbox: Outbox) -> None:
     assert "WRONG      1 with other bytes\n" in outcome.out
     assert f"I6: event {event_id} key 'a' at {outbox.topic}[" in outcome.out
     assert outcome.out.endswith("verified   NOT\n")
+
+
+def test_records_of_another_envelope_are_refused_by_the_name_of_the_variable() -> None:
+    outcome = relay(
+        "verify",
+        "--since",
+        "1h",
+        database_url="host=127.0.0.1",
+        bootstrap_servers="127.0.0.1:1",
+        RELAY_ENVELOPE="debezium",
+    )
+    assert (outcome.exit_code, "RELAY_ENVELOPE: is debezium" in outcome.err) == (78, True)

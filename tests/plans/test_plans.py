@@ -29,6 +29,9 @@ EVENTS_PUBLISHED_EACH = 20_000
 EVENTS_PENDING = 10_000
 
 
+ADOPTED = ("ids", "topics", "keys", "types", "content_types", "payloads", "headers")
+
+
 @dataclass(frozen=True)
 class Ring:
     """A populated database, and the window that its leader has open."""
@@ -132,11 +135,17 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "retained_count": {**in_window, **all_kept},
         "retained_page": {**page_parameters(window, ring.window.pages[0]), **all_kept},
         "retained_block": {"first": 0, "last": LEAF - 1, "leaf": 0},
+        "adopt_table": {"name": "public.traces"},
+        "adopt_columns": {"table": 1},
+        "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
     }
 
 
-NOT_PLANNED = {"rotation_lock", "rotation_truncate", "wakeup_listen", "wakeup_on", "wakeup_off"}
-"""They read nothing, and EXPLAIN does not take them."""
+NOT_PLANNED = {
+    *("rotation_lock", "rotation_truncate", "wakeup_listen", "wakeup_on", "wakeup_off"),
+    *("adopt_take", "adopt_look", "adopt_mark"),
+}
+"""EXPLAIN does not take the former, which read nothing; the latter are on a table of the user's."""
 
 
 @pytest.mark.parametrize("name", sorted(statements().keys() - NOT_PLANNED))

@@ -5,6 +5,7 @@ The table is written by hand. What has no line in it fails `test_everything_has_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from coordinator import (
 from relay.core.window import CHUNK_BITS
 from tests.cli.command import relay as run_relay
 from tests.coordinator.database import engine_on
-from tests.plans.test_plans import statements
+from tests.plans.test_plans import ADOPTED, statements
 from tests.relay.events import connected
 from tests.support.postgres import Postgres
 from tests.support.roles import NOBODY, ROLES, users_with_roles
@@ -38,6 +39,7 @@ TABLE = """
     add_all                  x         x         -       -         -         -         -
     emit                     x         x         -       -         -         -         -
     emit_many                x         x         -       -         -         -         -
+    debezium's rows          x         x         -       -         -         -         -
     run                      -         x         -       -         -         -         -
     execute                  -         x         -       -         -         -         -
     execute with trace       -         x         -       -         -         -         -
@@ -68,6 +70,9 @@ TABLE = """
     read intents             -         x         -       -         -         -         -
     delete settlements       -         x         -       -         -         -         -
     recover                  -         x         -       -         -         -         -
+    read debezium's rows     -         -         -       -         -         -         -
+    change debezium's rows   -         -         -       -         -         -         -
+    delete debezium's rows   -         -         -       -         -         -         -
     write a position         -         -         -       -         -         -         -
     write a txid             -         -         -       -         -         -         -
     write a record's txid    -         -         -       -         -         -         -
@@ -126,6 +131,12 @@ TABLE = """
     wakeup_lock_timeout      x         x         x       x         x         x         x
     wakeup_on                -         -         -       -         -         -         -
     wakeup_off               -         -         -       -         -         -         -
+    adopt_table              x         x         x       x         x         x         x
+    adopt_columns            x         x         x       x         x         x         x
+    adopt_take               -         -         -       -         -         -         -
+    adopt_look               -         -         -       -         -         -         -
+    adopt_insert             x         x         -       -         -         -         -
+    adopt_mark               -         -         -       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
     downgrade_not_undone     -         x         -       -         -         -         -
     parking_put              -         -         x       -         -         -         -
@@ -158,6 +169,11 @@ TABLE = """
 SQL = {
     "emit": "select outbox.emit('t', 'k', 'thing.happened', '')",
     "emit_many": "select outbox.emit_many(array['t'], array['k'], array['x.y'], array[''::bytea])",
+    "debezium's rows": "insert into outbox.debezium values"
+    " (gen_random_uuid(), 't', 'k', 'x.y', '{}')",
+    "read debezium's rows": "select * from outbox.debezium",
+    "change debezium's rows": "update outbox.debezium set payload = ''",
+    "delete debezium's rows": "delete from outbox.debezium",
     "is_published": "select outbox.is_published(1, array[gen_random_uuid()])",
     "read topics": "select topic from outbox.event",
     "read keys": "select key from outbox.event",
@@ -249,7 +265,17 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "retained_count": {**_RANGES, **_KEPT},
     "retained_page": {**_PLACE, **_KEPT},
     "retained_block": {"first": 0, "last": 9, "leaf": 0},
+    "adopt_table": {"name": "public.traces"},
+    "adopt_columns": {"table": 1},
+    "adopt_take": {"limit": 1},
+    "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
+    "adopt_mark": {"ids": [1]},
     **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
+}
+
+# A table of the user's that is taken over: whose rights on it he grants himself.
+LEGACY = dict.fromkeys(("id", "topic", "key", "type", "payload", "headers", "order"), "id") | {
+    "published_at": "published_at"
 }
 
 
@@ -309,6 +335,8 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def users(postgres: Postgres, migrated_template: str) -> Iterator[Mapping[str, str]]:
     with postgres.database(migrated_template) as name, users_with_roles(postgres.url(name)) as made:
+        with connected(postgres.url(name)) as connection:
+            connection.execute("create table public.legacy (id int, published_at timestamptz)")
         yield {role.removeprefix("outbox_"): url for role, url in made.items()}
 
 
@@ -327,7 +355,7 @@ def is_allowed(what: str, url: str) -> bool:
             with engine_on(url) as engine, Session(engine) as session:
                 PYTHON[what](session)
         else:
-            statement = SQL.get(what) or statements()[what].replace("{leaf}", _a_leaf(what))
+            statement = SQL.get(what) or _filled(what)
             with connected(url) as connection, connection.transaction(force_rollback=True):
                 connection.execute(statement.encode(), BOUND.get(what))
     except Exception as error:
@@ -337,8 +365,10 @@ def is_allowed(what: str, url: str) -> bool:
     return True
 
 
-def _a_leaf(what: str) -> str:
-    return "outbox.window_0" if "log" in what else "outbox.event_0"
+def _filled(what: str) -> str:
+    leaf = "outbox.window_0" if "log" in what else "outbox.event_0"
+    statement = statements()[what].replace("{leaf}", leaf).replace("{table}", "public.legacy")
+    return re.sub(r"\{([a-z_]+)\}", lambda found: LEGACY.get(found[1], found[0]), statement)
 
 
 def _is_denial(error: BaseException | None) -> bool:
