@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -76,6 +77,7 @@ class RelaySettings(DatabaseSettings):
     kafka_bootstrap_servers: str
     source: str
     create_topics: str | None = None
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
     retention: float = 86_400.0
     """Seconds for which published events are kept, while the ring has room."""

@@ -5,17 +5,20 @@ answers that effect with exactly one input. A step is made once a page or once a
 event.
 
     STANDBY    Elected       LOADING
-    LOADING    Loaded        READING a window that was left open, else LOOKING
+    LOADING    Loaded        RECOVERING
+    RECOVERING Recovered     READING a window that was left open, else LOOKING; after a doubt
+                             SENDING what the broker does not have, else what follows Acked
+    RECOVERING Doubtful      RETRYING
     LOOKING    Opened        READING
     LOOKING    NothingAhead  CLOSING, or RESTING if the window is closed already
-    READING    PageRead      SENDING; SAVING if all of it is held; or READING the next page
+    READING    PageRead      SENDING; SAVING if all of it is held or out; or READING the next page
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
     SENDING    Refused       SENDING what is not to blame; when nothing is left of it, SAVING with
                              the refused event set aside, or REPORTING if it is to be waited for
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
-    RETRYING   Rested        SENDING the same events again
+    RETRYING   Rested        RECOVERING; from there the same events are sent again
     CLOSING    Saved         RESTING
     RESTING    Rested        LOOKING; it comes before LOOKING as well, when windows follow closely
     any        Lost          STANDBY: the cursor is forgotten, and read anew from the database
@@ -28,6 +31,8 @@ What is authoritative: the log of windows in the database, nothing here. Invaria
   - The cursor advances only past events that were acknowledged or are parked by the same entry:
     SAVING, CLOSING and LOOKING are entered only when nothing that was read is neither, but for
     what SAVING leaves out.
+  - After any failure, and before a new leader sends anything, the broker is asked what it has
+    committed (reached.py). An event is left out for it only in the window that the answer names.
   - After any failure the same events are sent again from the first that is not known to be
     acknowledged; nothing is skipped. An event that the broker will never take is set aside, with
     all of its key behind it (parking.py), and one whose topic is still missing after some attempts
@@ -44,7 +49,8 @@ from types import MappingProxyType
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.pacing import MISSING_ASKED_FOR, WINDOW_EVERY_S, next_rest_s, retry_rest_s
-from relay.core.parking import divert, passed, set_aside
+from relay.core.parking import blameless, divert, passed, set_aside
+from relay.core.reached import unsent
 from relay.core.state import PAGE_EVENTS, Moment, Relay, State
 from relay.errors import IllegalTransition
 
@@ -82,6 +88,19 @@ def _loaded(relay: Relay, loaded: told.Loaded, moment: Moment) -> Step:
         held=loaded.held,
         busy_until_s=moment.now_s,
     )
+    return _recover(relay)
+
+
+def _recovered(relay: Relay, recovered: told.Recovered, moment: Moment) -> Step:
+    """Go on behind what the broker has of this window; what it says of another means nothing."""
+    reached = recovered.reached
+    if reached is not None and reached.window_id != relay.at.window_id:
+        reached = None
+    read, relay = relay.rows, replace(relay, rows=unsent(relay.rows, reached), reached=reached)
+    if relay.rows:
+        return _stop(relay) if moment.stopping else _send(relay)
+    if read:
+        return _passed(replace(relay, attempts=0), told.position(read[-1]), moment)
     return _next_page(relay, moment)
 
 
@@ -91,6 +110,7 @@ def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
         cursor=opened.cursor,
         pages=opened.pages,
         held=relay.held if opened.held is None else opened.held,
+        reached=None,
         opened_at_s=moment.now_s,
         rest_s=0.0,
     )
@@ -111,22 +131,28 @@ def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
         return _next_page(replace(relay, pages=tuple(later)), moment)
     rest = page.rest_after(told.position(read.rows[-1]), len(read.rows))
     pages = (rest, *later) if rest else tuple(later)
-    rows, kept = divert(read.rows, relay.held)
+    rows, kept = divert(unsent(read.rows, relay.reached), relay.held)
     relay = replace(relay, rows=rows, aside=tuple(kept), pages=pages)
-    return _send(relay) if rows else _save(relay)
+    return _send(relay) if rows else _save(relay, told.position(read.rows[-1]))
 
 
 def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
-    sent = _slice(relay)
+    sent = relay.slice
     relay = replace(
         relay,
         rows=relay.rows[len(sent) :],
+        reached=relay.word,
         at_once=min(2 * relay.at_once, PAGE_EVENTS),
         attempts=0,
         busy_until_s=moment.now_s,
     )
+    return _passed(relay, told.position(sent[-1]), moment)
+
+
+def _passed(relay: Relay, position: int, moment: Moment) -> Step:
+    """What follows events that are published, the last of them at `position`."""
     if relay.rows or relay.pages or relay.reported or relay.aside or relay.at.releases:
-        return _save(relay, told.position(sent[-1]))
+        return _save(relay, position)
     return _close(relay) if moment.stopping else _look(relay, moment)
 
 
@@ -148,11 +174,11 @@ def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
     sent at once is halved until the refusal is of one event alone; when each half passes, it was
     the batch that was too large, and no event is to blame.
     """
-    sent = _slice(relay)
+    sent = relay.slice
     if refused.position is not None:
         return _park(relay, refused)
-    if blameless := _blameless(sent, refused.topic):
-        return _send(replace(relay, at_once=blameless, attempts=0))
+    if clear := blameless(sent, refused.topic):
+        return _send(replace(relay, at_once=clear, attempts=0))
     if not refused.passing or (refused.topic and relay.attempts >= MISSING_ASKED_FOR):
         return _park(relay, refused)
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
@@ -168,14 +194,6 @@ def _park(relay: Relay, refused: told.Refused) -> Step:
     return _save(relay) if parked or not rows else _send(relay)
 
 
-def _blameless(sent: told.Rows, refused_topic: str | None) -> int:
-    """How many of the first events are not to blame, or may be cleared by being sent alone."""
-    for index, row in enumerate(sent):
-        if told.topic(row) == refused_topic:
-            return index
-    return len(sent) // 2
-
-
 def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:
     return _retry(relay, moment)
 
@@ -188,7 +206,11 @@ def _rested(relay: Relay, _: told.Rested, moment: Moment) -> Step:
 
 
 def _retried(relay: Relay, _: told.Rested, moment: Moment) -> Step:
-    return _stop(relay) if moment.stopping else _send(relay)
+    return _halt(relay, moment) if moment.stopping else _recover(relay)
+
+
+def _recover(relay: Relay) -> Step:
+    return replace(relay, state=State.RECOVERING), do.Recover()
 
 
 def _next_page(relay: Relay, moment: Moment) -> Step:
@@ -204,7 +226,8 @@ def _next_page(relay: Relay, moment: Moment) -> Step:
 
 
 def _send(relay: Relay) -> Step:
-    return replace(relay, state=State.SENDING), do.Send(_slice(relay), relay.at.number)
+    send = do.Send(relay.slice, relay.at.number, relay.word)
+    return replace(relay, state=State.SENDING), send
 
 
 def _save(relay: Relay, acked_to: int = 0) -> Step:
@@ -213,10 +236,6 @@ def _save(relay: Relay, acked_to: int = 0) -> Step:
     position = max([acked_to, *(told.position(one.row) for one in parked)])
     save = do.Save(relay.at.advanced(position), unblocks=relay.reported, parked=parked)
     return replace(relay, state=State.SAVING, aside=aside, reported=False), save
-
-
-def _slice(relay: Relay) -> told.Rows:
-    return relay.rows[: relay.at_once]
 
 
 def _look(relay: Relay, moment: Moment) -> Step:
@@ -242,8 +261,13 @@ def _rest(relay: Relay, moment: Moment) -> Step:
 
 def _retry(relay: Relay, moment: Moment) -> Step:
     if moment.stopping:
-        return _stop(relay)
+        return _halt(relay, moment)
     return replace(relay, state=State.RETRYING), do.Rest(retry_rest_s(relay.attempts))
+
+
+def _halt(relay: Relay, moment: Moment) -> Step:
+    """Stop before a retry. A window of which nothing is left to publish is closed even then."""
+    return _stop(relay) if relay.rows else _next_page(relay, moment)
 
 
 def _stop(relay: Relay) -> Step:
@@ -254,6 +278,8 @@ TRANSITIONS: Mapping[tuple[State, type[told.Input]], Callable[..., Step]] = Mapp
     {
         (State.STANDBY, told.Elected): _elected,
         (State.LOADING, told.Loaded): _loaded,
+        (State.RECOVERING, told.Recovered): _recovered,
+        (State.RECOVERING, told.Doubtful): _doubtful,
         (State.LOOKING, told.Opened): _opened,
         (State.LOOKING, told.NothingAhead): _nothing_ahead,
         (State.READING, told.PageRead): _page_read,

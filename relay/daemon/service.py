@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from relay.core import effects as do
@@ -22,9 +22,9 @@ from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S
 from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
-from relay.kafka.topics import TopicMaker, Topics
+from relay.kafka.topics import Topics
 from relay.observe.logs import log
-from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
+from relay.postgres.cluster import check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
@@ -49,20 +49,17 @@ class Service:
     def __init__(
         self,
         database_url: str,
-        producer_properties: Mapping[str, str | int | bool],
-        source: str,
+        make_sink: Callable[[Callable[[str], None]], KafkaSink],
+        topics: Topics,
         keeping: Keeping,
         stopping: threading.Event,
-        topics: TopicMaker | None = None,
     ) -> None:
-        """`topics` makes those that are missing; without it they are waited for."""
+        """`make_sink` is handed what is to be told what the client says of its connections."""
         self._url = database_url
         self._keeping = keeping
         self._narrator = Narrator()
-        self._sink = KafkaSink(
-            producer_properties, source, monotonic_s, self._narrator.broker_trouble, topics
-        )
-        self._topics = Topics(producer_properties, topics)
+        self._sink = make_sink(self._narrator.broker_trouble)
+        self._topics = topics
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
@@ -131,8 +128,9 @@ class Service:
             closing(self._housekeeping(term)) as housekeeping,
         ):
             epoch = self._admitted(connection)
-            log.info("leading", term=term, epoch=epoch, owner=self._owner)
-            self._sink.enter(epoch)
+            outbox = outbox_name(connection)
+            log.info("leading", term=term, epoch=epoch, outbox=outbox, owner=self._owner)
+            self._sink.enter(epoch, outbox)
             housekeeping.start()
             drained = self._pump(term, connection, pages).run(until_drained)
         if not drained and not self._stopping.is_set():

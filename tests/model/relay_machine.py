@@ -300,11 +300,15 @@ class RelayMachine(RuleBasedStateMachine):
         most = max(process.most_in_flight for process in processes)
         page = self.parts.reading.page_events_max
         self._require("I5", most <= page, f"{most} in flight, a page has {page}")
-        repeatable = self.repeatable + sum(process.repeatable for process in processes)
         history = History(self._meant(), self._by_partition(), self.discarded)
+        repeatable = self._repeatable(processes)
         verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
         for found in verdict.violations:
             self._require(found.invariant, False, found.sentence)
+
+    def _repeatable(self, processes: list[Process]) -> int:
+        """How many records the faults allow to be there twice."""
+        return self.repeatable + sum(process.repeatable for process in processes)
 
     def _require(self, invariant: str, held: bool, otherwise: str) -> None:
         if invariant in self.judged and not held:

@@ -232,12 +232,14 @@ class Process:
         match effect:
             case do.Load():
                 return term.store.load()
+            case do.Recover():
+                return term.sink.recover(lambda: True)
             case do.OpenNext(cursor):
                 return self._stored(term.store.open_next(cursor))
             case do.Read(window, page, _):
                 return told.PageRead(term.source.read(window, page))
-            case do.Send(rows, number):
-                return self._send(term, rows, number)
+            case do.Send():
+                return self._send(term, effect)
             case do.Save(cursor, unblocks, parked):
                 return self._stored(term.store.save(cursor, unblocks=unblocks, parked=parked))
             case do.ReportBlocked(event_id, reason):
@@ -249,9 +251,9 @@ class Process:
             case _:
                 raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
 
-    def _send(self, term: _Term, rows: told.Rows, number: int) -> told.Input:
+    def _send(self, term: _Term, send: do.Send) -> told.Input:
         before = len(self.broker.records)
-        outcome = term.sink.send(rows, number, lambda: True)
+        outcome = term.sink.send(send.rows, send.number, send.reached, lambda: True)
         went_out = len(self.broker.records) - before
         self.unstored += went_out
         superseded = self.database.lease.term != term.number

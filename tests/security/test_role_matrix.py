@@ -111,6 +111,7 @@ TABLE = """
     cluster_hazards          -         -         x       x         -         -         -
     cluster_epoch_add        -         -         x       -         -         -         -
     cluster_epochs           -         -         x       -         -         -         -
+    cluster_outbox           -         -         x       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
     downgrade_not_undone     -         x         -       -         -         -         -
     parking_put              -         -         x       -         -         -         -
