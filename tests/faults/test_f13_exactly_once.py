@@ -32,8 +32,9 @@ def test_a_zombie_is_fenced_and_what_it_sends_is_never_seen(
         small = {"RELAY_KAFKA_BATCH_NUM_MESSAGES": "10", "RELAY_DELIVERY": "exactly-once"}
         return relay_process(outbox_url, own_kafka.bootstrap_servers, **small)
 
-    leader, standby = start(), start()
+    leader = start()
     leader.wait_for_log("leading")
+    standby = start()
     with closing(Writer("backlog", outbox_url, ledger)) as writer:
         for _ in range(ROUNDS):
             wait_drained(outbox_url)

@@ -120,6 +120,8 @@ class SkippingSink(FakeSink):
     ) -> told.Input:
         refused = self._broker.refused | self._broker.missing | self._broker.too_large
         rest = [row for row in rows if told.event_id(row) not in refused]
+        if not rest:
+            return told.Refused("no")
         outcome = super().send(rest, number, reached, keep_going)
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 

@@ -133,7 +133,7 @@ class RelayMachine(RuleBasedStateMachine):
     def take_over(self, relay: int) -> None:
         """The others are paused for longer than the lease lasts, wherever they are."""
         self.database.now_s += LEASE_TTL_S + 1.0
-        self.processes[relay].run(4)
+        self.processes[relay].run(5)
 
     @rule(relay=relays, cleanly=st.booleans())
     def end_and_start_again(self, relay: int, cleanly: bool) -> None:
