@@ -79,6 +79,7 @@ class RelaySettings(DatabaseSettings):
     # After the envelope, which decides whether there must be one.
     source: str = Field("", validate_default=True)
     create_topics: str | None = None
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
     retention: float = 86_400.0
     """Seconds for which published events are kept, while the ring has room."""

@@ -12,6 +12,7 @@ from relay.core.blockers import Blockers
 from relay.core.cursor import Cursor
 from relay.core.inputs import Input, Loaded, NothingAhead, Opened, Rows, Saved
 from relay.core.parking import Parked
+from relay.core.reached import Reached
 from relay.core.retention import Emptied, Milestone, Survey
 from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
@@ -90,8 +91,21 @@ class PageSource(Protocol):
 class Sink(Protocol):
     """Where events go."""
 
-    def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
+    def recover(self, keep_going: Callable[[], bool]) -> Input:
+        """Shut out every earlier producer, then say what is committed: Recovered, Doubtful or Lost.
+
+        In this order: an earlier producer could commit after it was asked. A sink that publishes
+        at least once has nothing to shut out and answers Recovered(None). `keep_going` as in
+        `send`.
+        """
+
+    def send(
+        self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> Input:
         """Hand over `rows` in order and wait for the outcome: Acked, Doubtful, Refused, or Lost.
+
+        A sink that publishes exactly once commits `reached` with them, all or nothing, and raises
+        Fenced when a later producer of this outbox has recovered.
 
         Acked only when the broker acknowledged all of them. On any other outcome nothing of them
         arrives later than this returns, except what a broker had already accepted. `keep_going` is

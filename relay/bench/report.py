@@ -22,6 +22,7 @@ from rich.table import Table
 from relay.bench.backlog import Backlog
 from relay.bench.consume import BASELINE, Consumed
 from relay.bench.drain import Drain
+from relay.bench.exactly_once import Cost
 from relay.bench.latency import RATES, Latency
 from relay.bench.longtx import HELD_EVENTS, LongTransaction
 from relay.bench.stage import Watcher
@@ -32,6 +33,7 @@ __all__ = [
     "show",
     "show_backlog",
     "show_consumed",
+    "show_exactly_once",
     "show_latency",
     "show_long_transaction",
     "show_writers",
@@ -128,6 +130,27 @@ def show_consumed(found: Consumed) -> None:
     console.print(
         f"{found.paces[BASELINE].events:,} events in {found.rounds} round(s); PostgreSQL"
         f" {found.postgres}, broker: {found.broker}; load average {found.load_average:.1f} before"
+    )
+
+
+def show_exactly_once(found: Cost) -> None:
+    """Both ways side by side, and what they were measured on."""
+    table = Table(box=box.SIMPLE_HEAD, title="delivery, commit to consumer")
+    for heading in ("", "events/s", "of the default", "p50", "p99"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, one in found.deliveries.items():
+        table.add_row(
+            name,
+            f"{one.events_per_second:,.0f}",
+            f"{found.ratio:.2f}" if name == "exactly-once" else "",
+            f"{one.latency_ms(50):.1f} ms",
+            f"{one.latency_ms(99):.1f} ms",
+        )
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{found.events:,} events each way; PostgreSQL {found.postgres}, broker: {found.broker};"
+        f" load average {found.load_average:.1f} before"
     )
 
 

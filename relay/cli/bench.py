@@ -145,6 +145,24 @@ def writers(transactions: int, rounds: int, as_json: bool) -> None:
         _print(found.to_dict(), as_json)
 
 
+@bench.command("exactly-once")
+@click.option("--events", type=click.IntRange(60_000), default=300_000, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1.0), default=10.0, show_default=True)
+@_json_option
+def exactly_once(events: int, seconds: float, as_json: bool) -> None:
+    """Publish in Kafka transactions and in the default way; compare rate and latency.
+
+    On an Apache Kafka (needs Java and Maven), or on the services that `relay bench drain` uses.
+    """
+    with _measuring() as report:
+        from relay.bench.exactly_once import exactly_once as run
+
+        with report.watching() as watcher:
+            found = run(events, seconds, watcher)
+        report.show_exactly_once(found)
+        _print(found.to_dict(), as_json)
+
+
 @contextmanager
 def _measuring() -> Iterator[ModuleType]:
     """Gives what shows the figures; says what is missing where a benchmark cannot run."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from coordinator import failpoints
 from relay import config
 from relay.cli.options import ENVELOPES
 from relay.daemon import memory
+from relay.daemon.clock import monotonic_s
 from relay.daemon.housekeeping import Keeping
 from relay.daemon.service import Service
 from relay.daemon.shutdown import stop_on_signals
-from relay.kafka.properties import faults, producer_properties
-from relay.kafka.topics import TopicMaker
+from relay.kafka.properties import faults, producer_properties, transactional_properties
+from relay.kafka.sink import KafkaSink
+from relay.kafka.topics import TopicMaker, Topics
+from relay.kafka.transactional_sink import TransactionalSink
 from relay.observe import logs
 
 __all__ = ["run"]
@@ -48,18 +53,25 @@ def run(
     if settings.failpoint:
         failpoints.arm_kill(settings.failpoint)
     memory.prepare()
-    properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     keeping = Keeping(settings.retention, settings.retention_bytes)
+    exactly_once = settings.delivery == "exactly-once"
+    properties_of = transactional_properties if exactly_once else producer_properties
+    properties = properties_of(settings.kafka_bootstrap_servers, config.kafka_properties())
     shape = settings.topic_shape
+    maker = None if shape is None else TopicMaker(properties, *shape)
+    kind = TransactionalSink if exactly_once else KafkaSink
+
+    def make_sink(on_trouble: Callable[[str], None]) -> KafkaSink:
+        envelope = ENVELOPES[settings.envelope]
+        return kind(properties, settings.source, monotonic_s, on_trouble, maker, envelope)
+
     with logs.configured() as last_words:
         service = Service(
             settings.url,
-            properties,
-            settings.source,
-            ENVELOPES[settings.envelope],
+            make_sink,
+            Topics(properties, maker),
             keeping,
             stop_on_signals(last_words),
-            topics=None if shape is None else TopicMaker(properties, *shape),
             listening=settings.wakeup == "listen",
         )
         service.run(until_drained)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from relay.core.cursor import Cursor
 from relay.core.inputs import Rows
 from relay.core.parking import Parked
+from relay.core.reached import Reached
 from relay.core.window import Page, Window
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Load",
     "OpenNext",
     "Read",
+    "Recover",
     "ReportBlocked",
     "Rest",
     "Rise",
@@ -39,6 +41,14 @@ class StandBy(Effect):
 @dataclass(frozen=True, slots=True)
 class Load(Effect):
     """Read the newest entry of the log of windows. Answer: Loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recover(Effect):
+    """Shut out every earlier producer of this outbox, then ask what the broker has committed.
+
+    Answer: Recovered, Doubtful or Lost.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,14 @@ class Read(Effect):
 class Send(Effect):
     """Hand `rows` over in order, each with its place in window `number`.
 
+    With them all of the window up to `reached` is published.
+
     Answer: Acked, Doubtful, Refused or Lost.
     """
 
     rows: Rows
     number: int
+    reached: Reached
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.cursor import Cursor
+from relay.core.reached import Reached
+from relay.core.rows import Row, Rows, event_id, position, topic
 from relay.core.window import Page
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "NothingAhead",
     "Opened",
     "PageRead",
+    "Recovered",
     "Refused",
     "Reported",
     "Rested",
@@ -35,34 +37,10 @@ __all__ = [
     "topic",
 ]
 
-Row = tuple[int, str, str, str | None, str, str, bytes | None, str, str | None]
-"""position, id, topic, key, type, content type, payload, time (RFC 3339), headers (JSON text, None
-when empty).
-
-A plain tuple, as the driver makes it: at 300,000 events/s a class of our own would cost as much as
-reading the row."""
-
-Rows = Sequence[Row]
-
 Hold = tuple[str, str | None]
 """A topic and a key whose events wait; without a key, all of the topic."""
 
 Holds = frozenset[Hold]
-
-
-def position(row: Row) -> int:
-    """Where the event stands in its window."""
-    return row[0]
-
-
-def event_id(row: Row) -> str:
-    """The event's idempotency key."""
-    return row[1]
-
-
-def topic(row: Row) -> str:
-    """Where the event goes."""
-    return row[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +68,16 @@ class Loaded(Input):
     cursor: Cursor
     pages: tuple[Page, ...]
     held: Holds = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Input):
+    """No earlier producer can publish any more; `reached` is the last that the broker committed.
+
+    None: it has nothing to say, or is not asked, as events go out at least once.
+    """
+
+    reached: Reached | None = None
 
 
 @dataclass(frozen=True, slots=True)

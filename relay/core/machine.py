@@ -5,18 +5,21 @@ answers that effect with exactly one input. A step is made once a page or once a
 event.
 
     STANDBY    Elected       LOADING
-    LOADING    Loaded        READING a window that was left open, else LOOKING
+    LOADING    Loaded        RECOVERING
+    RECOVERING Recovered     READING a window that was left open, else LOOKING; after a doubt
+                             SENDING what the broker does not have, else what follows Acked
+    RECOVERING Doubtful      RETRYING
     LOOKING    Opened        READING, or RISING if it slept
     LOOKING    NothingAhead  CLOSING; if the window is closed already RESTING or DOZING;
                              SLEEPING if it has lain down
-    READING    PageRead      SENDING; SAVING if all of it is held; or READING the next page
+    READING    PageRead      SENDING; SAVING if all of it is held or out; or READING the next page
     SENDING    Acked         SAVING when more of the window is to come, else LOOKING
     SENDING    Doubtful      RETRYING
     SENDING    Refused       SENDING what is not to blame; when nothing is left of it, SAVING with
                              the refused event set aside, or REPORTING if it is to be waited for
     SAVING     Saved         READING, SENDING or LOOKING
     REPORTING  Reported      RETRYING
-    RETRYING   Rested        SENDING the same events again
+    RETRYING   Rested        RECOVERING; from there the same events are sent again
     CLOSING    Saved         RESTING, or DOZING
     RESTING    Rested        LOOKING; it comes before LOOKING as well, when windows follow closely
     DOZING     Asleep        LOOKING, once more: pacing.py says why
@@ -33,6 +36,8 @@ What is authoritative: the log of windows in the database, nothing here. Invaria
   - The cursor advances only past events that were acknowledged or are parked by the same entry:
     SAVING, CLOSING and LOOKING are entered only when nothing that was read is neither, but for
     what SAVING leaves out.
+  - After any failure, and before a new leader sends anything, the broker is asked what it has
+    committed (reached.py). An event is left out for it only in the window that the answer names.
   - After any failure the same events are sent again from the first that is not known to be
     acknowledged; nothing is skipped. An event that the broker will never take is set aside, with
     all of its key behind it (parking.py), and one whose topic is still missing after some attempts
@@ -48,15 +53,14 @@ from types import MappingProxyType
 
 from relay.core import effects as do
 from relay.core import inputs as told
-from relay.core import pacing
-from relay.core.parking import divert, passed, set_aside
+from relay.core import pacing, turns
+from relay.core.parking import blameless, divert, passed, set_aside
+from relay.core.reached import unsent
 from relay.core.state import PAGE_EVENTS, Moment, Relay, State
+from relay.core.turns import Step
 from relay.errors import IllegalTransition
 
 __all__ = ["TRANSITIONS", "Moment", "Relay", "State", "step"]
-
-
-Step = tuple[Relay, do.Effect]
 
 
 def step(relay: Relay, given: told.Input, moment: Moment) -> Step:
@@ -87,7 +91,21 @@ def _loaded(relay: Relay, loaded: told.Loaded, moment: Moment) -> Step:
         held=loaded.held,
         busy_until_s=moment.now_s,
     )
-    return _next_page(relay, moment)
+    return turns.recover(relay)
+
+
+def _recovered(relay: Relay, recovered: told.Recovered, moment: Moment) -> Step:
+    """Go on behind what the broker has of this window; what it says of another means nothing."""
+    reached = recovered.reached
+    at = relay.at
+    if reached is not None and not reached.holds_for(at.window_id, at.last_position):
+        reached = None
+    read, relay = relay.rows, replace(relay, rows=unsent(relay.rows, reached), reached=reached)
+    if relay.rows:
+        return turns.stop(relay) if moment.stopping else turns.send(relay)
+    if read:
+        return _passed(replace(relay, attempts=0), told.position(read[-1]), moment)
+    return turns.next_page(relay, moment)
 
 
 def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
@@ -96,56 +114,63 @@ def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
         cursor=opened.cursor,
         pages=opened.pages,
         held=relay.held if opened.held is None else opened.held,
+        reached=None,
         opened_at_s=moment.now_s,
         rest_s=0.0,
     )
     if relay.asleep:
         return replace(relay, state=State.RISING), do.Rise()
-    return _next_page(relay, moment)
+    return turns.next_page(relay, moment)
 
 
 def _nothing_ahead(relay: Relay, _: told.NothingAhead, moment: Moment) -> Step:
-    return _rest(relay, moment) if relay.at.closed else _close(relay)
+    return turns.rest(relay, moment) if relay.at.closed else turns.close(relay)
 
 
 def _window_saved(relay: Relay, saved: told.Saved, moment: Moment) -> Step:
-    return _rest(replace(relay, cursor=saved.cursor), moment)
+    return turns.rest(replace(relay, cursor=saved.cursor), moment)
 
 
 def _page_read(relay: Relay, read: told.PageRead, moment: Moment) -> Step:
     page, *later = relay.pages
     if not read.rows:
-        return _next_page(replace(relay, pages=tuple(later)), moment)
+        return turns.next_page(replace(relay, pages=tuple(later)), moment)
     rest = page.rest_after(told.position(read.rows[-1]), len(read.rows))
     pages = (rest, *later) if rest else tuple(later)
-    rows, kept = divert(read.rows, relay.held)
+    rows, kept = divert(unsent(read.rows, relay.reached), relay.held)
     relay = replace(relay, rows=rows, aside=tuple(kept), pages=pages)
-    return _send(relay) if rows else _save(relay)
+    return turns.send(relay) if rows else turns.save(relay, told.position(read.rows[-1]))
 
 
 def _acked(relay: Relay, _: told.Acked, moment: Moment) -> Step:
-    sent = _slice(relay)
+    sent = relay.slice
     relay = replace(
         relay,
         rows=relay.rows[len(sent) :],
+        reached=relay.word,
         at_once=min(2 * relay.at_once, PAGE_EVENTS),
         attempts=0,
         busy_until_s=moment.now_s,
     )
+    return _passed(relay, told.position(sent[-1]), moment)
+
+
+def _passed(relay: Relay, position: int, moment: Moment) -> Step:
+    """What follows events that are published, the last of them at `position`."""
     if relay.rows or relay.pages or relay.reported or relay.aside or relay.at.releases:
-        return _save(relay, told.position(sent[-1]))
-    return _close(relay) if moment.stopping else _look(relay, moment)
+        return turns.save(relay, position)
+    return turns.close(relay) if moment.stopping else turns.look(relay, moment)
 
 
 def _saved(relay: Relay, saved: told.Saved, moment: Moment) -> Step:
     relay = replace(relay, cursor=saved.cursor)
     if relay.rows:
-        return _stop(relay) if moment.stopping else _send(relay)
-    return _next_page(relay, moment)
+        return turns.stop(relay) if moment.stopping else turns.send(relay)
+    return turns.next_page(relay, moment)
 
 
 def _doubtful(relay: Relay, _: told.Doubtful, moment: Moment) -> Step:
-    return _retry(replace(relay, attempts=relay.attempts + 1), moment)
+    return turns.retry(replace(relay, attempts=relay.attempts + 1), moment)
 
 
 def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
@@ -155,11 +180,11 @@ def _refused(relay: Relay, refused: told.Refused, moment: Moment) -> Step:
     sent at once is halved until the refusal is of one event alone; when each half passes, it was
     the batch that was too large, and no event is to blame.
     """
-    sent = _slice(relay)
+    sent = relay.slice
     if refused.position is not None:
         return _park(relay, refused)
-    if blameless := _blameless(sent, refused.topic):
-        return _send(replace(relay, at_once=blameless, attempts=0))
+    if clear := blameless(sent, refused.topic):
+        return turns.send(replace(relay, at_once=clear, attempts=0))
     if not refused.passing or (refused.topic and relay.attempts >= pacing.MISSING_ASKED_FOR):
         return _park(relay, refused)
     relay = replace(relay, state=State.REPORTING, attempts=relay.attempts + 1, reported=True)
@@ -172,112 +197,42 @@ def _park(relay: Relay, refused: told.Refused) -> Step:
     rows, held, kept = set_aside(relay.rows, relay.held, refused)
     relay = replace(relay, rows=rows, held=held, aside=(*relay.aside, *kept), attempts=0)
     parked, _ = passed(relay.aside, rows)
-    return _save(relay) if parked or not rows else _send(relay)
-
-
-def _blameless(sent: told.Rows, refused_topic: str | None) -> int:
-    """How many of the first events are not to blame, or may be cleared by being sent alone."""
-    for index, row in enumerate(sent):
-        if told.topic(row) == refused_topic:
-            return index
-    return len(sent) // 2
+    return turns.save(relay) if parked or not rows else turns.send(relay)
 
 
 def _reported(relay: Relay, _: told.Reported, moment: Moment) -> Step:
-    return _retry(relay, moment)
+    return turns.retry(relay, moment)
 
 
 def _rested(relay: Relay, _: told.Rested | told.Woken, moment: Moment) -> Step:
     """All of the window is published here, but while windows follow closely that is not stored."""
     if moment.stopping and not relay.at.closed:
-        return _close(relay)
-    return _look(relay, moment)
+        return turns.close(relay)
+    return turns.look(relay, moment)
 
 
 def _asleep(relay: Relay, _: told.Asleep, moment: Moment) -> Step:
-    return _look(replace(relay, asleep=True), moment)
+    return turns.look(replace(relay, asleep=True), moment)
 
 
 def _disturbed(relay: Relay, _: told.Disturbed, moment: Moment) -> Step:
-    return _rest(relay, moment, may_lie_down=False)
+    return turns.rest(relay, moment, may_lie_down=False)
 
 
 def _risen(relay: Relay, _: told.Risen, moment: Moment) -> Step:
-    return _next_page(replace(relay, asleep=False), moment)
+    return turns.next_page(replace(relay, asleep=False), moment)
 
 
 def _retried(relay: Relay, _: told.Rested, moment: Moment) -> Step:
-    return _stop(relay) if moment.stopping else _send(relay)
-
-
-def _next_page(relay: Relay, moment: Moment) -> Step:
-    if relay.pages and moment.stopping:
-        return _stop(relay)
-    if relay.pages:
-        ahead = relay.pages[1] if len(relay.pages) > 1 else None
-        read = do.Read(relay.at.window, relay.pages[0], ahead)
-        return replace(relay, state=State.READING), read
-    if moment.stopping and not relay.at.closed:
-        return _close(relay)
-    return _look(relay, moment)
-
-
-def _send(relay: Relay) -> Step:
-    return replace(relay, state=State.SENDING), do.Send(_slice(relay), relay.at.number)
-
-
-def _save(relay: Relay, acked_to: int = 0) -> Step:
-    """Store how far it got, and with it what is set aside up to there."""
-    parked, aside = passed(relay.aside, relay.rows)
-    position = max([acked_to, *(told.position(one.row) for one in parked)])
-    save = do.Save(relay.at.advanced(position), unblocks=relay.reported, parked=parked)
-    return replace(relay, state=State.SAVING, aside=aside, reported=False), save
-
-
-def _slice(relay: Relay) -> told.Rows:
-    return relay.rows[: relay.at_once]
-
-
-def _look(relay: Relay, moment: Moment) -> Step:
-    if moment.stopping:
-        return _stop(relay)
-    too_early_s = relay.opened_at_s + pacing.WINDOW_EVERY_S - moment.now_s
-    relay = replace(relay, rows=(), pages=())
-    if too_early_s > 0:
-        return replace(relay, state=State.RESTING), do.Rest(too_early_s)
-    return replace(relay, state=State.LOOKING), do.OpenNext(relay.at)
-
-
-def _close(relay: Relay) -> Step:
-    return replace(relay, state=State.CLOSING), do.Save(relay.at.finished())
-
-
-def _rest(relay: Relay, moment: Moment, may_lie_down: bool = True) -> Step:
-    if moment.stopping:
-        return _stop(relay)
-    if relay.asleep:
-        return replace(relay, state=State.SLEEPING), do.Sleep(pacing.SLEEP_S_MAX)
-    silent_for_s = moment.now_s - relay.busy_until_s
-    if moment.listening and may_lie_down and pacing.may_sleep(silent_for_s):
-        return replace(relay, state=State.DOZING), do.LieDown()
-    rest_s = pacing.next_rest_s(relay.rest_s, silent_for_s)
-    return replace(relay, state=State.RESTING, rest_s=rest_s), do.Rest(rest_s, idle=True)
-
-
-def _retry(relay: Relay, moment: Moment) -> Step:
-    if moment.stopping:
-        return _stop(relay)
-    return replace(relay, state=State.RETRYING), do.Rest(pacing.retry_rest_s(relay.attempts))
-
-
-def _stop(relay: Relay) -> Step:
-    return replace(relay, state=State.STOPPED), do.Stop()
+    return turns.halt(relay, moment) if moment.stopping else turns.recover(relay)
 
 
 TRANSITIONS: Mapping[tuple[State, type[told.Input]], Callable[..., Step]] = MappingProxyType(
     {
         (State.STANDBY, told.Elected): _elected,
         (State.LOADING, told.Loaded): _loaded,
+        (State.RECOVERING, told.Recovered): _recovered,
+        (State.RECOVERING, told.Doubtful): _doubtful,
         (State.LOOKING, told.Opened): _opened,
         (State.LOOKING, told.NothingAhead): _nothing_ahead,
         (State.READING, told.PageRead): _page_read,

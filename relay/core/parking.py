@@ -34,9 +34,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from relay.core.inputs import Hold, Holds, Refused, Row, Rows, position
+from relay.core.inputs import Hold, Holds, Refused, Row, Rows, position, topic
 
-__all__ = ["BEHIND", "RELEASED_MAX", "Parked", "divert", "passed", "set_aside"]
+__all__ = ["BEHIND", "RELEASED_MAX", "Parked", "blameless", "divert", "passed", "set_aside"]
 
 RELEASED_MAX = 8_192
 """How many events a window releases: a page, so that other keys wait no longer than for a page."""
@@ -93,6 +93,14 @@ def set_aside(rows: Rows, held: Holds, refused: Refused) -> tuple[Rows, Holds, l
     held = held if hold is None else held | {hold}
     free, behind = divert(rows[at + 1 :], held)
     return [*rows[:at], *free], held, [Parked(blamed, reason, hold, refused.passing), *behind]
+
+
+def blameless(sent: Rows, refused_topic: str | None) -> int:
+    """How many of the first events are not to blame, or may be cleared by being sent alone."""
+    for index, row in enumerate(sent):
+        if topic(row) == refused_topic:
+            return index
+    return len(sent) // 2
 
 
 def _blamed(rows: Rows, refused: Refused) -> int:

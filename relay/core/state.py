@@ -8,6 +8,7 @@ from enum import Enum
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.parking import Parked
+from relay.core.reached import Reached, word
 from relay.core.window import CHUNK_BITS, Page
 from relay.errors import IllegalTransition
 
@@ -22,6 +23,7 @@ class State(Enum):
 
     STANDBY = "another relay leads, or none does yet"
     LOADING = "reads the cursor"
+    RECOVERING = "asks what the broker has committed"
     LOOKING = "asks what has become visible"
     READING = "reads a page"
     SENDING = "waits for the broker's acknowledgement"
@@ -58,6 +60,7 @@ class Relay:
     cursor: Cursor | None = None
     pages: tuple[Page, ...] = ()
     rows: told.Rows = ()
+    reached: Reached | None = None
     aside: tuple[Parked, ...] = ()
     held: told.Holds = frozenset()
     at_once: int = PAGE_EVENTS
@@ -74,3 +77,14 @@ class Relay:
         if self.cursor is None:
             raise IllegalTransition(f"{self.state.name} without a cursor")
         return self.cursor
+
+    @property
+    def slice(self) -> told.Rows:
+        """What is sent at once of what was read."""
+        return self.rows[: self.at_once]
+
+    @property
+    def word(self) -> Reached:
+        """What a transaction that publishes the slice says of the window."""
+        aside = (told.position(one.row) for one in self.aside)
+        return word(self.at.window_id, self.slice, aside, self.at.last_position, self.reached)

@@ -64,7 +64,7 @@ class Narrator:
                 log.warning(
                     "delivery_in_doubt", reason=reason, tried=relay.attempts + 1, advice=WAITS
                 )
-            case do.Send(rows, _), told.Refused(reason, None, None) if len(rows) > 1:
+            case do.Send(rows, _, _), told.Refused(reason, None, None) if len(rows) > 1:
                 advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
                 log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
             case do.ReportBlocked(event_id, reason), _:

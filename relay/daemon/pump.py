@@ -16,6 +16,7 @@ from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.machine import Moment, Relay, step
 from relay.core.parking import Parked
+from relay.core.reached import Reached
 from relay.daemon.clock import rest
 from relay.daemon.readahead import ReadAhead
 from relay.errors import InvariantBroken
@@ -87,12 +88,14 @@ class Pump:
         match effect:
             case do.Load():
                 return self._store.load()
+            case do.Recover():
+                return self._recover()
             case do.OpenNext(cursor):
                 return self._open(cursor)
             case do.Read(window, page, ahead):
                 return told.PageRead(self._pages.read(window, page, ahead))
-            case do.Send(rows, number):
-                return self._send(rows, number)
+            case do.Send(rows, number, reached):
+                return self._send(rows, number, reached)
             case do.Save(cursor, unblocks, parked):
                 return self._save(cursor, unblocks, parked)
             case do.ReportBlocked(event_id, reason):
@@ -128,10 +131,16 @@ class Pump:
             hit("relay.release_stored" if opened.cursor.releases else "relay.window_stored")
         return opened
 
-    def _send(self, rows: told.Rows, number: int) -> told.Input:
+    def _recover(self) -> told.Input:
+        self._sent_at_s = self._clock()
+        recovered = self._sink.recover(self._keep_going)
+        hit("relay.recovered")
+        return recovered
+
+    def _send(self, rows: told.Rows, number: int, reached: Reached) -> told.Input:
         hit("relay.before_send")
         self._sent_at_s = self._clock()
-        outcome = self._sink.send(rows, number, self._keep_going)
+        outcome = self._sink.send(rows, number, reached, self._keep_going)
         if isinstance(outcome, told.Acked):
             hit("relay.page_acked")
         return outcome

@@ -6,12 +6,11 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from relay.core import effects as do
 from relay.core import inputs as told
-from relay.core.envelope import Envelope
 from relay.core.machine import Relay
 from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
@@ -23,9 +22,9 @@ from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S
 from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
-from relay.kafka.topics import TopicMaker, Topics
+from relay.kafka.topics import Topics
 from relay.observe.logs import log
-from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
+from relay.postgres.cluster import check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
@@ -51,16 +50,14 @@ class Service:
     def __init__(
         self,
         database_url: str,
-        producer_properties: Mapping[str, str | int | bool],
-        source: str,
-        envelope: Envelope,
+        make_sink: Callable[[Callable[[str], None]], KafkaSink],
+        topics: Topics,
         keeping: Keeping,
         stopping: threading.Event,
         *,
-        topics: TopicMaker | None,
         listening: bool,
     ) -> None:
-        """`topics` makes those that are missing; without it they are waited for.
+        """`make_sink` is handed what is to be told what the client says of its connections.
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
@@ -68,15 +65,8 @@ class Service:
         self._listening = listening
         self._keeping = keeping
         self._narrator = Narrator()
-        self._sink = KafkaSink(
-            producer_properties,
-            source,
-            monotonic_s,
-            self._narrator.broker_trouble,
-            topics,
-            envelope,
-        )
-        self._topics = Topics(producer_properties, topics)
+        self._sink = make_sink(self._narrator.broker_trouble)
+        self._topics = topics
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
@@ -147,9 +137,11 @@ class Service:
             self._wakeup() as wakeup,
         ):
             epoch = self._admitted(connection)
-            wakes = "listen" if self._listening else "poll"
-            log.info("leading", term=term, epoch=epoch, owner=self._owner, wakeup=wakes)
-            self._sink.enter(epoch)
+            outbox, wakes = outbox_name(connection), "listen" if self._listening else "poll"
+            log.info(
+                "leading", term=term, epoch=epoch, outbox=outbox, owner=self._owner, wakeup=wakes
+            )
+            self._sink.enter(epoch, outbox)
             housekeeping.start()
             drained = self._pump(term, connection, pages, wakeup).run(until_drained)
         if not drained and not self._stopping.is_set():

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaException, Producer
 
-__all__ = ["ANY", "REFUSED", "SILENT", "faults", "producer_properties"]
+__all__ = [
+    "ANY",
+    "REFUSED",
+    "SILENT",
+    "faults",
+    "producer_properties",
+    "transactional_properties",
+]
 
 ANY = "*"
 
@@ -59,7 +66,7 @@ REFUSED: Mapping[str, str] = {
     "delivery.timeout.ms": "a delivery that timed out may still arrive, out of order",
     "message.send.max.retries": "deliveries are retried until they succeed",
     "retries": "deliveries are retried until they succeed",
-    "transactional.id": "the relay does not publish in Kafka transactions",
+    "transactional.id": "the relay names it after its outbox; set RELAY_DELIVERY=exactly-once",
     "delivery.report.only.error": "the relay counts on it",
     "topic.metadata.refresh.interval.ms": "the relay asks for the partitions itself, every minute",
     "bootstrap.servers": "set RELAY_KAFKA_BOOTSTRAP_SERVERS",
@@ -76,6 +83,25 @@ def producer_properties(
     `properties` are the user's, checked by `faults` before.
     """
     return {**_OURS, **properties, **_FIXED, "bootstrap.servers": bootstrap_servers}
+
+
+_NOT_IN_TRANSACTIONS = ("enable.gapless.guarantee", "message.timeout.ms")
+"""An abort hides what failed and all behind it, so a failure need not end the producer. And the
+broker gives up a transaction that lasts too long, so a delivery must not last for ever."""
+
+TRANSACTION_TIMEOUT_MS = 30_000
+"""Consumers of what is committed wait behind an open transaction. That of a dead leader is aborted
+by the next within seconds; only where no other relay comes they wait for so long. Long enough for a
+page of 32 MB at 1 MB/s."""
+
+
+def transactional_properties(
+    bootstrap_servers: str, properties: Mapping[str, str]
+) -> dict[str, str | int | bool]:
+    """The same for Kafka transactions, but for the id."""
+    ours = {"transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
+    found = {**ours, **producer_properties(bootstrap_servers, properties)}
+    return {name: value for name, value in found.items() if name not in _NOT_IN_TRANSACTIONS}
 
 
 def faults(properties: Mapping[str, str]) -> dict[str, str]:

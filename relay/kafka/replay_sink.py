@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from relay.core.envelope import Headers
 from relay.core.inputs import Input, Row, position
+from relay.core.reached import Reached
 from relay.core.span import Placed
 from relay.kafka.sink import KafkaSink
 
@@ -24,7 +25,8 @@ class ReplaySink(KafkaSink):
     def send_again(self, placed: Sequence[Placed], keep_going: Callable[[], bool]) -> Input:
         """As Sink.send."""
         self._windows = {one.row[0]: (one.epoch, one.window) for one in placed}
-        return self.send([one.row for one in placed], 0, keep_going)
+        rows = [one.row for one in placed]
+        return self.send(rows, 0, Reached("", 0), keep_going)
 
     def _envelope(self, number: int) -> Callable[[Row], Headers]:
         """Of each event by its own window; `number` says nothing here."""

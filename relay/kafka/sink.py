@@ -17,20 +17,25 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from relay.core.envelope import Envelope, Headers
 from relay.core.envelope import envelope as cloudevents
-from relay.core.inputs import Acked, Doubtful, Input, Lost, Refused, Row, Rows, position
+from relay.core.inputs import Acked, Doubtful, Input, Lost, Recovered, Refused, Row, Rows, position
+from relay.core.reached import Reached
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
 from relay.kafka.properties import SILENT
 from relay.kafka.topics import TopicMaker
 
-__all__ = ["KafkaSink"]
+__all__ = ["ASK_EVERY_S", "RAISED", "Failure", "KafkaSink", "error_of"]
 
 ASK_EVERY_S = 0.1
 REPORTS_ASKED_MAX = 10
 
 Failure = tuple[KafkaError, str | None]
 """What went wrong, and with an event of which topic, if with an event."""
+
+RAISED = (KafkaException, SystemError)
+"""What the client raises. A fatal error that it raises while one of our callbacks runs becomes the
+cause of a SystemError."""
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
@@ -64,11 +69,17 @@ class KafkaSink:
         self._limits = Limits(self._properties)
         self._make_producer()
 
-    def enter(self, epoch: str) -> None:
-        """Events belong to `epoch` from here on."""
+    def enter(self, epoch: str, outbox: str) -> None:
+        """Events belong to `epoch` from here on, and to `outbox`, which no failover renames."""
         self._epoch = epoch
 
-    def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
+    def recover(self, keep_going: Callable[[], bool]) -> Input:
+        """See Sink.recover."""
+        return Recovered()
+
+    def send(
+        self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> Input:
         """See Sink.send."""
         try:
             if self._clock() - self._partitions_of_s > KNOWN_FOR_S:
@@ -80,20 +91,20 @@ class KafkaSink:
             # Asking took up to two seconds, in which the lease may have ended.
             if not keep_going():
                 return Lost()
-            if self._published(rows, number, keep_going):
+            if self._published(rows, number, reached, keep_going):
                 return Acked()
-        except KafkaException as problem:
+        except RAISED as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
-            self._failures.append((problem.args[0], None))
+            self._failures.append((error_of(problem), None))
         failed = bool(self._failures)
         failures = self._given_up()
         if not failed:
             return Lost()
-        return _outcome(failures)
+        return self._outcome(failures, rows)
 
     def serve(self) -> None:
         """See Sink.serve."""
-        with suppress(KafkaException):
+        with suppress(*RAISED):
             self._producer.poll(0)
 
     def discard(self) -> None:
@@ -103,15 +114,21 @@ class KafkaSink:
 
     def _given_up(self) -> list[Failure]:
         """Throw the producer away; all that failed, but for what was only given up here."""
-        doubted = self._producer
         if any(error.fatal() for error, _ in self._failures):
             self._await_reports()
-        for serve in (partial(doubted.purge, blocking=True), partial(doubted.poll, 0)):
-            with suppress(KafkaException):
-                serve()
-        failures = [failure for failure in self._failures if failure[0].code() not in _PURGED]
+        failures = self._purged()
         self._make_producer()
         return failures
+
+    def _purged(self) -> list[Failure]:
+        """Empty the client's queues; all that failed, but for what was only given up here."""
+        for serve in (
+            partial(self._producer.purge, blocking=True),
+            partial(self._producer.poll, 0),
+        ):
+            with suppress(*RAISED):
+                serve()
+        return [failure for failure in self._failures if failure[0].code() not in _PURGED]
 
     def _await_reports(self) -> None:
         """Let the client say which event was refused, and why.
@@ -122,14 +139,17 @@ class KafkaSink:
         for _ in range(REPORTS_ASKED_MAX):
             if not all(error.fatal() for error, _ in self._failures):
                 return
-            with suppress(KafkaException):
+            with suppress(*RAISED):
                 self._producer.poll(ASK_EVERY_S)
 
     def _make_producer(self) -> None:
         self._failures = []
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        self._producer = Producer({**self._properties, **callbacks, "logger": SILENT})
+        self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
         self._forget_partitions()
+
+    def _given_properties(self) -> Mapping[str, str | int | bool]:
+        return self._properties
 
     def _forget_partitions(self) -> None:
         self._limits.forget()
@@ -142,7 +162,7 @@ class KafkaSink:
         while refused := self._partitions.refused(rows):
             error, topic = refused
             if self._topics is None or topic in made or not is_passing(error):
-                return _outcome([refused])
+                return self._outcome([refused], rows)
             if problem := self._topics.make(topic):
                 return Refused(f"it could not be created: {problem}", topic, passing=True)
             made.add(topic)
@@ -169,7 +189,9 @@ class KafkaSink:
                     return Refused(f"too large: {why}", position=position(row))
         return None
 
-    def _published(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
+    def _published(
+        self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> bool:
         first = self._partitions.first_of_each(rows)
         if first:
             alone = list(first.values())
@@ -218,11 +240,22 @@ class KafkaSink:
             self._failures.append((error, None))
         self._on_trouble(error.str())
 
+    def _outcome(self, failures: list[Failure], rows: Rows) -> Input:
+        """What the machine is told of failures: one refusal among them explains the others.
 
-def _outcome(failures: list[Failure]) -> Input:
-    """What the machine is told of failures: one refusal among them explains the others."""
-    for error, topic in failures:
-        if reason := refusal(error):
-            of_topic = topic if is_of_topic(error) else None
-            return Refused(reason, of_topic, passing=is_passing(error))
-    return Doubtful(failures[0][0].str())
+        `rows` are those that were sent.
+        """
+        for error, topic in failures:
+            if reason := refusal(error):
+                of_topic = topic if is_of_topic(error) else None
+                return Refused(reason, of_topic, passing=is_passing(error))
+        return Doubtful(failures[0][0].str())
+
+
+def error_of(problem: Exception) -> KafkaError:
+    """What an error of RAISED is about; a SystemError that is not the client's is raised again."""
+    found = problem if isinstance(problem, KafkaException) else problem.__cause__
+    if not isinstance(found, KafkaException):
+        raise problem
+    error: KafkaError = found.args[0]
+    return error

@@ -9,7 +9,7 @@ from relay import sql
 from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 
-__all__ = ["SCHEMA_VERSION", "check_schema", "enter_epoch", "refuse_hazards"]
+__all__ = ["SCHEMA_VERSION", "check_schema", "enter_epoch", "outbox_name", "refuse_hazards"]
 
 SCHEMA_VERSION = "0015_expand_debezium"
 """The revision that this relay was written for; a test holds it to the newest migration."""
@@ -68,6 +68,16 @@ def enter_epoch(connection: Connection) -> str:
             "Nothing was published and nothing is lost"
         )
     return next(str(row[0]) for row in epochs if row[2] == timeline)
+
+
+def outbox_name(connection: Connection) -> str:
+    """The outbox's own uuid, the same for all its relays and after every failover.
+
+    To be asked when an epoch was entered.
+    """
+    with translated_errors():
+        row = connection.execute(_SQL["cluster_outbox"]).fetchone()
+    return str(row and row[0])
 
 
 def _identity(connection: Connection) -> tuple[bool, object, object]:

@@ -9,6 +9,8 @@ its own flush has waited for theirs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 
 from relay import sql
@@ -37,7 +39,7 @@ def read_cursor(connection: Connection) -> Cursor:
     row = connection.execute(_CURSOR["cursor_newest"]).fetchone()
     if row is None:
         raise SchemaMismatch("the log of windows is empty: restore it, or migrate a new database")
-    number, step, since, until, last_position, closed = row
+    number, step, since, until, last_position, closed, stored_us = row
     return Cursor(
         number=int(str(number)),
         step=int(str(step)),
@@ -45,7 +47,14 @@ def read_cursor(connection: Connection) -> Cursor:
         until=Snapshot.parse(str(until)),
         last_position=int(str(last_position)),
         closed=bool(closed),
+        window_id=_window_id(int(str(number)), stored_us),
     )
+
+
+def _window_id(number: int, stored_us: object) -> str:
+    """A number may be given again after a failover that lost it; the microsecond at which it was
+    stored is then another, and it is written in the row, so no memory is needed to name it."""
+    return f"{number}@{stored_us}"
 
 
 class PostgresCursorStore:
@@ -78,8 +87,7 @@ class PostgresCursorStore:
             pages = plan(self._connection, Window(cursor.until, until), after=0)
             if not pages:
                 return self._open_release(cursor) if is_wanted else NothingAhead()
-            opened = cursor.opened(until)
-            self._append(opened)
+            opened = self._open(cursor.opened(until))
             # What that one carried a part of waits on.
             held = parking.holds(self._connection, opened.number) if cursor.releases else None
         return Opened(opened, pages, held)
@@ -106,8 +114,7 @@ class PostgresCursorStore:
 
     def _open_release(self, cursor: Cursor) -> Opened:
         """The window that carries out what operators want; empty where that is only a hold."""
-        opened = cursor.opened(cursor.until)
-        self._append(opened)
+        opened = self._open(cursor.opened(cursor.until))
         held = parking.release(self._connection, opened.number)
         return Opened(opened, plan_released(self._connection, after=0), held)
 
@@ -118,7 +125,11 @@ class PostgresCursorStore:
             return plan_released(self._connection, cursor.last_position)
         return plan(self._connection, cursor.window, cursor.last_position)
 
-    def _append(self, cursor: Cursor) -> None:
+    def _open(self, opened: Cursor) -> Cursor:
+        return replace(opened, window_id=_window_id(opened.number, self._append(opened)))
+
+    def _append(self, cursor: Cursor) -> object:
+        """The microsecond at which the entry was stored."""
         entry = {
             "number": cursor.number,
             "step": cursor.step,
@@ -133,3 +144,4 @@ class PostgresCursorStore:
             raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another") from None
         if written is None:
             raise Fenced(f"term {self._held['term']} is over")
+        return written[0]

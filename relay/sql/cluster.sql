@@ -16,6 +16,11 @@ on conflict (system_identifier, timeline) do nothing;
 -- Index: none (a handful of rows).    Lock: none.
 select id::text, system_identifier, timeline from outbox.epoch;
 
+-- cluster_outbox: what the outbox is called for ever: by the first cluster and timeline that a relay
+-- has led on, which a promotion does not change.
+-- Index: none (a handful of rows).    Lock: none.
+select id::text from outbox.epoch order by first_seen, id limit 1;
+
 -- cluster_schema: the version of the outbox schema; null when it is missing.
 -- Index: none.    Lock: none.
 select case when to_regclass('outbox.event') is null then null else to_regclass('public.outbox_alembic_version')::text end;

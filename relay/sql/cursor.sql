@@ -3,7 +3,8 @@
 -- Index: window_n_fence of each of the four leaves, one probe each.    Lock: none.
 -- Guarantee: read from the log itself after every lost connection; nothing that was remembered is
 -- used.
-select newest.number, newest.step, since.snapshot::text, opened.snapshot::text, newest.last_position, newest.closed
+select newest.number, newest.step, since.snapshot::text, opened.snapshot::text, newest.last_position, newest.closed,
+       (extract(epoch from opened.stored_at) * 1000000)::bigint
 from (select number, step, last_position, closed
       from outbox.window order by number desc, step desc limit 1) newest
 join outbox.window opened on opened.number = newest.number and opened.step = 0
@@ -18,7 +19,7 @@ left join outbox.window since on since.number = newest.number - 1 and since.step
 insert into outbox.window (number, step, snapshot, last_position, closed, term)
 select %(number)s, %(step)s, %(snapshot)s::text::pg_snapshot, %(last_position)s, %(closed)s, lease.term
 from outbox.lease where lease.term = %(term)s and lease.owner = %(owner)s
-returning number;
+returning (extract(epoch from stored_at) * 1000000)::bigint;
 
 -- cursor_block: which event the broker refuses, for `relay status`.
 -- Index: lease_pkey.    Lock: the lease's row, for a moment.

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, cast
 
 from relay.core.envelope import PLACE_DIGITS
 from relay.core.inputs import Input, Row, Rows
+from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
@@ -129,9 +130,17 @@ class Awaited:
         self._machine = machine
         self._sink = sink
 
-    def send(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> Input:
+    def recover(self, keep_going: Callable[[], bool]) -> Input:
+        return self._awaited(lambda: self._sink.recover(keep_going))
+
+    def send(
+        self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> Input:
+        return self._awaited(lambda: self._sink.send(rows, number, reached, keep_going))
+
+    def _awaited(self, ask: Callable[[], Input]) -> Input:
         outcome = Reply()
-        self._machine.spawn(lambda: outcome.come(self._sink.send(rows, number, keep_going)))
+        self._machine.spawn(lambda: outcome.come(ask()))
         while not outcome.came:
             self._scheduler.run(self._scheduler.now_s + 0.1)
         return cast(Input, outcome.result())
@@ -167,7 +176,7 @@ class KafkaWorld:
         soon = {"topic.metadata.propagation.max.ms": "500"}
         properties = producer_properties(self._bootstrap, soon)
         sink = KafkaSink(properties, "/contract", monotonic_s, lambda _: None)
-        sink.enter("one-epoch")
+        sink.enter("one-epoch", "one-outbox")
         self._sinks.append(sink)
         return sink
 

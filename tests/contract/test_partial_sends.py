@@ -14,6 +14,7 @@ import pytest
 
 from relay.core.inputs import Acked, Refused, Row
 from relay.core.murmur2 import java_partition
+from relay.core.reached import Reached
 from relay.demo.mock_broker import MockBroker
 from tests.contract.brokers import NUMBER, FakeWorld, KafkaWorld, SimulatedWorld, World, place
 from tests.contract.outbox import event_id
@@ -21,6 +22,8 @@ from tests.support.kafka import Broker
 
 IN_PROCESS = {"fake": FakeWorld, "simulated": SimulatedWorld}
 LIMIT_BYTES = 20_000
+
+REACHED = Reached("7@1", 8)
 
 
 @pytest.fixture(params=[*IN_PROCESS, "kafka"])
@@ -77,15 +80,15 @@ def ids(*numbers: int) -> list[str]:
 def give_up(world: World, *numbers: int) -> None:
     """Send one event, and begin to send others to a broker that says nothing any more."""
     first, *rest = [world.row(n) for n in numbers]
-    assert world.sink.send([first], NUMBER, always) == Acked()
+    assert world.sink.send([first], NUMBER, REACHED, always) == Acked()
     world.stop_answering()
     answers = a_few_times()
-    assert world.sink.send(rest, NUMBER, lambda: next(answers)) != Acked()
+    assert world.sink.send(rest, NUMBER, REACHED, lambda: next(answers)) != Acked()
 
 
 def test_each_key_goes_to_the_partition_of_the_java_client(world: World) -> None:
     keys = [f"key {n}" for n in range(12)]
-    world.sink.send([world.row(n, key=key) for n, key in enumerate(keys)], NUMBER, always)
+    world.sink.send([world.row(n, key=key) for n, key in enumerate(keys)], NUMBER, REACHED, always)
     found = {one.event_id: one.partition for one in world.published()}
 
     assert found == {
@@ -107,7 +110,7 @@ def test_the_next_attempt_leaves_no_gap_and_reorders_nothing(world: World) -> No
     give_up(world, 1, 2, 3, 4, 5)
     rows = [world.row(n) for n in (2, 3, 4, 5)]
     world.answer_again()
-    assert world.another_sink().send(rows, NUMBER, always) == Acked()
+    assert world.another_sink().send(rows, NUMBER, REACHED, always) == Acked()
     world.answer_again()
     found = world.published()
 
@@ -117,7 +120,7 @@ def test_the_next_attempt_leaves_no_gap_and_reorders_nothing(world: World) -> No
 
 def test_nothing_of_its_key_overtakes_what_is_refused(narrow: World) -> None:
     rows = [narrow.row(1), narrow.row(2, refused=True), narrow.row(3), narrow.row(4)]
-    outcome = narrow.sink.send(rows, NUMBER, always)
+    outcome = narrow.sink.send(rows, NUMBER, REACHED, always)
 
     assert isinstance(outcome, Refused)
     assert [one.event_id for one in narrow.published()] in (ids(), ids(1))
@@ -126,7 +129,7 @@ def test_nothing_of_its_key_overtakes_what_is_refused(narrow: World) -> None:
 def test_the_first_of_its_partition_that_is_refused_is_not_overtaken_either(narrow: World) -> None:
     """A partition that does not know the producer yet would take any batch for the first one."""
     rows = [narrow.row(1, refused=True), narrow.row(2), narrow.row(3)]
-    outcome = narrow.sink.send(rows, NUMBER, always)
+    outcome = narrow.sink.send(rows, NUMBER, REACHED, always)
 
     assert isinstance(outcome, Refused)
     assert narrow.published() == []

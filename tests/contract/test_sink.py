@@ -9,11 +9,14 @@ from contextlib import closing
 
 import pytest
 
-from relay.core.inputs import Acked, Doubtful, Lost, Refused
+from relay.core.inputs import Acked, Doubtful, Lost, Recovered, Refused
+from relay.core.reached import Reached
 from relay.demo.mock_broker import MockBroker
 from tests.contract.brokers import NUMBER, FakeWorld, KafkaWorld, SimulatedWorld, World, place
 from tests.contract.outbox import event_id
 from tests.support.kafka import Broker
+
+REACHED = Reached("7@1", 8)
 
 IN_PROCESS = {"fake": FakeWorld, "simulated": SimulatedWorld}
 
@@ -51,19 +54,19 @@ def always() -> bool:
 def test_what_was_acknowledged_is_in_the_log_in_the_order_and_places_given(world: World) -> None:
     rows = [world.row(n) for n in (3, 5, 8)]
 
-    assert world.sink.send(rows, NUMBER, always) == Acked()
+    assert world.sink.send(rows, NUMBER, REACHED, always) == Acked()
     assert [one[:2] for one in world.published()] == [(event_id(n), place(n)) for n in (3, 5, 8)]
 
 
 def test_one_page_follows_the_other(world: World) -> None:
-    world.sink.send([world.row(1), world.row(2)], NUMBER, always)
-    world.sink.send([world.row(3)], NUMBER, always)
+    world.sink.send([world.row(1), world.row(2)], NUMBER, REACHED, always)
+    world.sink.send([world.row(3)], NUMBER, REACHED, always)
 
     assert [one.event_id for one in world.published()] == [event_id(n) for n in (1, 2, 3)]
 
 
 def test_an_event_that_can_never_be_taken_is_refused_with_a_reason(world: World) -> None:
-    outcome = world.sink.send([world.row(1, refused=True)], NUMBER, always)
+    outcome = world.sink.send([world.row(1, refused=True)], NUMBER, REACHED, always)
 
     assert isinstance(outcome, Refused)
     assert outcome.reason
@@ -74,35 +77,43 @@ def test_a_refusal_of_one_among_others_is_a_refusal_and_not_an_acknowledgement(
 ) -> None:
     rows = [world.row(1), world.row(2, refused=True)]
 
-    assert isinstance(world.sink.send(rows, NUMBER, always), Refused)
+    assert isinstance(world.sink.send(rows, NUMBER, REACHED, always), Refused)
 
 
 def test_after_a_refusal_what_can_be_taken_is_acknowledged(world: World) -> None:
-    world.sink.send([world.row(1, refused=True)], NUMBER, always)
+    world.sink.send([world.row(1, refused=True)], NUMBER, REACHED, always)
 
-    assert world.sink.send([world.row(2)], NUMBER, always) == Acked()
+    assert world.sink.send([world.row(2)], NUMBER, REACHED, always) == Acked()
     assert [one[:2] for one in world.published()] == [(event_id(2), place(2))]
 
 
 def test_once_it_may_not_go_on_the_rest_is_given_up(silent: World) -> None:
-    silent.sink.send([silent.row(1)], NUMBER, always)
+    silent.sink.send([silent.row(1)], NUMBER, REACHED, always)
     silent.stop_answering()
 
-    assert silent.sink.send([silent.row(2), silent.row(3)], NUMBER, lambda: False) == Lost()
+    assert (
+        silent.sink.send([silent.row(2), silent.row(3)], NUMBER, REACHED, lambda: False) == Lost()
+    )
 
 
 def test_it_asks_whether_to_go_on_for_as_long_as_the_broker_says_nothing(silent: World) -> None:
     answers = iter([True, True, True, False])
-    silent.sink.send([silent.row(1)], NUMBER, always)
+    silent.sink.send([silent.row(1)], NUMBER, REACHED, always)
     silent.stop_answering()
-    outcome = silent.sink.send([silent.row(2)], NUMBER, lambda: next(answers))
+    outcome = silent.sink.send([silent.row(2)], NUMBER, REACHED, lambda: next(answers))
 
     assert isinstance(outcome, Lost | Doubtful)
     assert not isinstance(outcome, Acked)
 
 
 def test_discarding_with_nothing_under_way_leaves_the_sink_usable(world: World) -> None:
-    world.sink.send([world.row(1)], NUMBER, always)
+    world.sink.send([world.row(1)], NUMBER, REACHED, always)
     world.sink.discard()
 
-    assert world.sink.send([world.row(2)], NUMBER, always) == Acked()
+    assert world.sink.send([world.row(2)], NUMBER, REACHED, always) == Acked()
+
+
+def test_one_that_publishes_at_least_once_has_nothing_to_recover(world: World) -> None:
+    world.sink.send([world.row(1)], NUMBER, REACHED, always)
+
+    assert world.sink.recover(always) == Recovered()

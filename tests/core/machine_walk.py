@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
-from relay.core.machine import Moment, Relay, State, Step, step
+from relay.core.machine import Moment, Relay, State, step
+from relay.core.reached import Reached
 from relay.core.snapshot import Snapshot
+from relay.core.turns import Step
 from relay.core.window import Page
 
 NOW = Moment(100.0)
@@ -21,7 +24,7 @@ LISTENING = Moment(200.0, listening=True)
 
 C, S, NEXT = (Snapshot.parse(text) for text in ("10:10:", "20:20:", "30:30:"))
 CLOSED = Cursor(1, 1, C, S, 0, closed=True)
-OPENED = CLOSED.opened(NEXT)
+OPENED = replace(CLOSED.opened(NEXT), window_id="2@1")
 P1, P2 = Page(1, 2, 8), Page(11, 12, 8)
 
 
@@ -41,7 +44,17 @@ def walk(*given: told.Input, moment: Moment = NOW) -> Step:
     return relay, effect
 
 
-LEADING = (told.Elected(), told.Loaded(CLOSED, ()))
+def send(rows: told.Rows, *left_out: int, cursor: Cursor = OPENED) -> do.Send:
+    """What sends `rows` in the window that was opened."""
+    last = told.position(rows[-1])
+    return do.Send(
+        rows,
+        cursor.number,
+        Reached(cursor.window_id, last, frozenset(left_out), cursor.last_position),
+    )
+
+
+LEADING = (told.Elected(), told.Loaded(CLOSED, ()), told.Recovered())
 MOMENTS = (NOW, LATER, LISTENING, STOPPING)
 READING = (*LEADING, told.Opened(OPENED, (P1, P2)))
 SENDING = (*READING, told.PageRead(ROWS[P1]))
@@ -83,7 +96,7 @@ def _summary(relay: Relay, effect: do.Effect) -> object:
     rows = tuple(told.position(one) for one in relay.rows)
     flags = (min(relay.at_once, 4), min(relay.attempts, 2), relay.reported, relay.asleep)
     parking = (relay.held, tuple(told.position(one.row) for one in relay.aside))
-    return (relay.state, type(effect), closed, relay.pages, rows, flags, parking)
+    return (relay.state, type(effect), closed, relay.pages, rows, flags, parking, relay.reached)
 
 
 def _answers(wanted: do.Effect) -> Iterator[told.Input]:
@@ -97,6 +110,11 @@ def _answers(wanted: do.Effect) -> Iterator[told.Input]:
             yield told.Loaded(OPENED.advanced(12), ())
             yield told.Loaded(CLOSED, (), frozenset([KEY]))
             yield told.Loaded(RELEASING, (P1, P2))
+        case do.Recover():
+            yield from (told.Recovered(), told.Doubtful("slow"))
+            yield told.Recovered(Reached(OPENED.window_id, 1))
+            yield told.Recovered(Reached(OPENED.window_id, 2))
+            yield told.Recovered(Reached("another", 12))
         case do.OpenNext():
             yield told.NothingAhead()
             yield told.Opened(OPENED, (P1, P2))

@@ -30,6 +30,7 @@ from tests.core.machine_walk import (
     SENDING_LAST,
     STOPPING,
     every_step,
+    send,
     walk,
 )
 
@@ -122,7 +123,7 @@ def test_a_closed_window_is_followed_by_a_look() -> None:
 
 
 def test_a_window_left_open_is_taken_up_where_its_pages_begin() -> None:
-    relay, effect = walk(told.Elected(), told.Loaded(OPENED, (P2,)))
+    relay, effect = walk(told.Elected(), told.Loaded(OPENED, (P2,)), told.Recovered())
 
     assert relay.state is State.READING
     assert effect == do.Read(OPENED.window, P2, None)
@@ -133,7 +134,7 @@ def test_a_page_is_read_with_a_word_about_the_next() -> None:
 
 
 def test_what_was_read_is_sent_in_the_window_it_belongs_to() -> None:
-    assert walk(*SENDING)[1] == do.Send(ROWS[P1], OPENED.number)
+    assert walk(*SENDING)[1] == send(ROWS[P1])
 
 
 def test_an_empty_page_is_not_the_end_of_the_window() -> None:
@@ -183,7 +184,7 @@ def test_a_closed_window_is_not_closed_again() -> None:
 def test_rests_grow_while_nothing_comes() -> None:
     given = (told.NothingAhead(), told.Rested(), told.NothingAhead())
 
-    relay, _ = walk(told.Elected(), told.Loaded(CLOSED, ()))
+    relay, _ = walk(told.Elected(), told.Loaded(CLOSED, ()), told.Recovered())
     rests = []
     for one in given:
         relay, effect = step(relay, one, Moment(0.01))
@@ -232,20 +233,22 @@ def test_the_last_cut_of_a_page_that_holds_nothing_ends_the_window() -> None:
 
 def test_events_in_doubt_are_sent_again_from_the_first_after_a_rest() -> None:
     relay, effect = walk(*SENDING, told.Doubtful("slow"))
-    _, again = step(relay, told.Rested(), NOW)
+    relay, asked = step(relay, told.Rested(), NOW)
+    _, again = step(relay, told.Recovered(), NOW)
 
     assert effect == do.Rest(retry_rest_s(1))
-    assert again == do.Send(ROWS[P1], OPENED.number)
+    assert asked == do.Recover()
+    assert again == send(ROWS[P1])
 
 
 def test_rests_grow_from_one_failure_to_the_next() -> None:
-    given = (told.Doubtful("slow"), told.Rested(), told.Doubtful("slow"))
+    given = (told.Doubtful("slow"), told.Rested(), told.Recovered(), told.Doubtful("slow"))
 
     assert walk(*SENDING, *given)[1] == do.Rest(retry_rest_s(2))
 
 
 def test_a_success_ends_the_row_of_failures() -> None:
-    relay, _ = walk(*SENDING, told.Doubtful("slow"), told.Rested(), told.Acked())
+    relay, _ = walk(*SENDING, told.Doubtful("slow"), told.Rested(), told.Recovered(), told.Acked())
 
     assert relay.attempts == 0
 
@@ -254,7 +257,12 @@ def test_a_success_ends_the_row_of_failures() -> None:
 
 
 def test_an_effect_is_answered_in_a_state_that_waits_for_its_answer() -> None:
-    waits = {State.READING: do.Read, State.SENDING: do.Send, State.LOOKING: do.OpenNext}
+    waits = {
+        State.RECOVERING: do.Recover,
+        State.READING: do.Read,
+        State.SENDING: do.Send,
+        State.LOOKING: do.OpenNext,
+    }
     waits |= {State.LOADING: do.Load, State.STANDBY: do.StandBy, State.STOPPED: do.Stop}
     waits |= {State.SAVING: do.Save, State.CLOSING: do.Save, State.REPORTING: do.ReportBlocked}
     waits |= {State.RESTING: do.Rest, State.RETRYING: do.Rest, State.DOZING: do.LieDown}
@@ -269,7 +277,9 @@ def test_the_cursor_moves_only_past_what_is_acknowledged_or_parked_with_it() -> 
     assert moves
     for one in moves:
         assert isinstance(one.effect, do.Save)
-        assert isinstance(one.given, told.Acked) or one.effect.parked
+        has = one.after.reached
+        committed = has is not None and has.covers(one.effect.cursor.last_position)
+        assert isinstance(one.given, told.Acked) or one.effect.parked or committed
 
 
 def test_a_window_is_closed_and_the_next_opened_with_nothing_left_of_it() -> None:

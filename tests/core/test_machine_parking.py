@@ -19,6 +19,7 @@ from tests.core.machine_walk import (
     RELEASING,
     ROWS,
     row,
+    send,
     walk,
 )
 
@@ -53,7 +54,7 @@ def test_every_later_event_of_its_key_is_parked_behind_it_and_the_others_are_sen
 
     head = Parked(a1, "topic topic: too large", ("topic", "a"))
     assert stored == do.Save(OPENED.advanced(1), parked=(head,))
-    assert sent == do.Send([b2, b4], OPENED.number)
+    assert sent == send([b2, b4], 3, cursor=OPENED.advanced(1))
     passed = OPENED.advanced(1).advanced(4)
     assert stored_again == do.Save(passed, parked=(Parked(a3, BEHIND),))
 
@@ -63,7 +64,7 @@ def test_what_is_sent_before_a_refused_event_is_not_passed_by_its_parking() -> N
     relay, sent = walk(*sending(b1, a2, b3), refused_at(2))
     _, stored = step(relay, told.Acked(), NOW)
 
-    assert sent == do.Send([b1, b3], OPENED.number)
+    assert sent == send([b1, b3], 2)
     head = Parked(a2, "topic topic: too large", ("topic", "a"))
     assert stored == do.Save(OPENED.advanced(3), parked=(head,))
 
@@ -71,7 +72,7 @@ def test_what_is_sent_before_a_refused_event_is_not_passed_by_its_parking() -> N
 def test_what_stands_before_the_refused_event_of_its_key_is_sent() -> None:
     a1, a2, a3 = (of_key(n, "a") for n in (1, 2, 3))
 
-    assert walk(*sending(a1, a2, a3), refused_at(2))[1] == do.Send([a1], OPENED.number)
+    assert walk(*sending(a1, a2, a3), refused_at(2))[1] == send([a1])
 
 
 def test_an_event_without_a_key_is_parked_alone() -> None:
@@ -81,7 +82,7 @@ def test_an_event_without_a_key_is_parked_alone() -> None:
 
     assert isinstance(stored, do.Save)
     assert stored.parked == (Parked(first, "topic topic: too large", None),)
-    assert sent == do.Send([second], OPENED.number)
+    assert sent == send([second], cursor=OPENED.advanced(1))
 
 
 def test_a_topic_that_is_refused_is_held_whole() -> None:
@@ -93,7 +94,7 @@ def test_a_topic_that_is_refused_is_held_whole() -> None:
     assert isinstance(stored, do.Save)
     assert stored.parked[0].hold == ("forbidden", None)
     assert relay.held == {("forbidden", None)}
-    assert sent == do.Send([rows[1]], OPENED.number)
+    assert sent == send([rows[1]], cursor=OPENED.advanced(1))
 
 
 def test_a_page_that_is_held_whole_is_stored_without_sending() -> None:
@@ -108,7 +109,7 @@ def test_a_key_that_was_held_when_the_cursor_was_read_is_held_still() -> None:
     loaded = told.Loaded(CLOSED, (), frozenset([KEY]))
     given = (told.Opened(OPENED, (P2,)), told.PageRead(ROWS[P2]))
 
-    effect = walk(told.Elected(), loaded, *given)[1]
+    effect = walk(told.Elected(), loaded, told.Recovered(), *given)[1]
 
     assert effect == do.Save(OPENED.advanced(11), parked=(Parked(row(11)),))
 
@@ -126,7 +127,7 @@ RELEASED = (*LEADING, told.Opened(RELEASING, (P2,), frozenset()), told.PageRead(
 
 
 def test_released_events_are_sent_in_the_place_of_the_window_that_releases_them() -> None:
-    assert walk(*RELEASED)[1] == do.Send(ROWS[P2], RELEASING.number)
+    assert walk(*RELEASED)[1] == send(ROWS[P2], cursor=RELEASING)
 
 
 def test_what_was_released_is_stored_as_out_before_the_next_look() -> None:
@@ -146,7 +147,8 @@ def test_a_released_event_that_is_refused_again_is_parked_again() -> None:
 
 def test_an_event_is_waited_at_no_longer_once_it_is_parked() -> None:
     given = (told.Refused("missing", passing=True), told.Reported(), told.Rested())
-    effect = walk(*sending(row(1)), *given, told.Refused("too large"))[1]
+    then = (told.Recovered(), told.Refused("too large"))
+    effect = walk(*sending(row(1)), *given, *then)[1]
 
     assert isinstance(effect, do.Save)
     assert effect.unblocks

@@ -19,12 +19,13 @@ from tests.core.machine_walk import (
     ROWS,
     SENDING_LAST,
     row,
+    send,
     walk,
 )
 
 
 def test_after_a_refusal_half_as_many_events_are_sent_to_find_the_refused_one() -> None:
-    assert walk(*HALVED)[1] == do.Send(ROWS[P1][:1], OPENED.number)
+    assert walk(*HALVED)[1] == send(ROWS[P1][:1])
 
 
 def test_each_refusal_halves_and_each_success_doubles_what_is_sent_at_once() -> None:
@@ -51,7 +52,7 @@ def test_events_before_the_refused_one_are_published_and_stored() -> None:
     _, following = step(relay, told.Saved(OPENED.advanced(1)), NOW)
 
     assert effect == do.Save(OPENED.advanced(1))
-    assert following == do.Send(ROWS[P1][1:], OPENED.number)
+    assert following == send(ROWS[P1][1:], cursor=OPENED.advanced(1))
 
 
 def test_the_refused_event_is_reported_with_its_reason() -> None:
@@ -74,7 +75,7 @@ def test_of_a_refused_topic_exactly_the_events_before_its_first_are_sent() -> No
     rows = [row(1), row(2), row(3), in_topic(4, "missing"), row(5)]
     given = (told.PageRead(rows), told.Refused("does not exist", "missing", passing=True))
 
-    assert walk(*READING, *given)[1] == do.Send(rows[:3], OPENED.number)
+    assert walk(*READING, *given)[1] == send(rows[:3])
 
 
 def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_before_it() -> None:
@@ -89,30 +90,42 @@ def test_the_first_event_of_a_refused_topic_is_reported_when_nothing_stands_befo
 def test_a_topic_that_stays_missing_is_set_aside_whole_and_the_others_go_on() -> None:
     rows = [in_topic(1, "missing"), row(2), in_topic(3, "missing")]
     refused = told.Refused("does not exist", "missing", passing=True)
-    asked_again = MISSING_ASKED_FOR * (refused, told.Reported(), told.Rested())
+    asked_again = MISSING_ASKED_FOR * (refused, told.Reported(), told.Rested(), told.Recovered())
     relay, saved = walk(*READING, told.PageRead(rows), *asked_again, refused)
     _, sent = step(relay, told.Saved(OPENED.advanced(1)), NOW)
 
     reason = "topic missing: does not exist"
     head = Parked(rows[0], reason, ("missing", None), passing=True)
     assert saved == do.Save(OPENED.advanced(1), unblocks=True, parked=(head,))
-    assert sent == do.Send([row(2)], OPENED.number)
+    assert sent == send([row(2)], cursor=OPENED.advanced(1))
 
 
 def test_nothing_behind_a_refused_event_is_sent() -> None:
-    given = (told.Refused("no", passing=True), told.Reported(), told.Rested())
+    given = (told.Refused("no", passing=True), told.Reported(), told.Rested(), told.Recovered())
 
-    assert walk(*HALVED, *given)[1] == do.Send(ROWS[P1][:1], OPENED.number)
+    assert walk(*HALVED, *given)[1] == send(ROWS[P1][:1])
 
 
 def test_a_refused_event_that_is_taken_at_last_is_stored_as_no_longer_refused() -> None:
-    given = (told.Refused("no", passing=True), told.Reported(), told.Rested(), told.Acked())
+    given = (
+        told.Refused("no", passing=True),
+        told.Reported(),
+        told.Rested(),
+        told.Recovered(),
+        told.Acked(),
+    )
 
     assert walk(*HALVED, *given)[1] == do.Save(OPENED.advanced(1), unblocks=True)
 
 
 def test_a_refused_event_at_the_end_of_the_window_is_stored_as_no_longer_refused() -> None:
-    given = (told.Refused("no", passing=True), told.Reported(), told.Rested(), told.Acked())
+    given = (
+        told.Refused("no", passing=True),
+        told.Reported(),
+        told.Rested(),
+        told.Recovered(),
+        told.Acked(),
+    )
 
     assert walk(*SENDING_LAST, *given)[1] == do.Save(OPENED.advanced(11), unblocks=True)
 
@@ -121,8 +134,8 @@ def test_pages_behind_a_refused_event_are_sent_whole_again() -> None:
     relay, _ = walk(
         *READING, told.PageRead([row(1)]), told.Refused("no", passing=True), told.Reported()
     )
-    for given in (told.Rested(), told.Acked(), told.Saved(OPENED.advanced(1))):
+    for given in (told.Rested(), told.Recovered(), told.Acked(), told.Saved(OPENED.advanced(1))):
         relay, _ = step(relay, given, NOW)
     _, effect = step(relay, told.PageRead([row(11), row(12)]), NOW)
 
-    assert effect == do.Send([row(11), row(12)], OPENED.number)
+    assert effect == send([row(11), row(12)], cursor=OPENED.advanced(1))

@@ -22,6 +22,12 @@ def two_phase_postgres(own_postgres: Callable[..., CrashablePostgres]) -> Crasha
     return server
 
 
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often to kill: a smoke, or what `--kills` says."""
+    return int(request.config.getoption("--kills"))
+
+
 @pytest.fixture(scope="session")
 def own_kafka() -> Iterator[ApacheKafka]:
     """A private Kafka, to suspend and to kill. Where the run's broker is a container or a given

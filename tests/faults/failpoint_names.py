@@ -10,6 +10,9 @@ import relay
 
 _PREFIX = "relay."
 
+OF_TRANSACTIONS = ("relay.transaction_open", "relay.before_commit")
+"""Those that only a relay passes which publishes exactly once."""
+
 
 def relay_failpoints() -> list[str]:
     """Every name in a call of `hit`, the arms of a conditional name included."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.faults.failpoint_names import relay_failpoints
+from tests.faults.failpoint_names import OF_TRANSACTIONS, relay_failpoints
 from tests.faults.test_f24_too_large import PARKING, RELEASE
 from tests.support.history import PAGE_POSITIONS, Ledger, end_lease, events_in_flight, prove
 from tests.support.kafka import Broker
@@ -20,6 +20,7 @@ it."""
 
 # What may be repeated when the relay dies there, in pages of the backlog.
 REPEATS = {
+    "relay.recovered": 0,
     "relay.before_look": 0,
     "relay.window_stored": 0,
     "relay.before_send": 0,
@@ -29,8 +30,8 @@ REPEATS = {
 }
 
 
-def test_each_failpoint_in_the_code_is_killed_at_here_or_where_events_are_parked() -> None:
-    assert relay_failpoints() == sorted([*REPEATS, *PARKING, *RELEASE])
+def test_each_failpoint_in_the_code_is_killed_at_here_or_where_it_is_passed() -> None:
+    assert relay_failpoints() == sorted([*REPEATS, *PARKING, *RELEASE, *OF_TRANSACTIONS])
 
 
 @pytest.mark.parametrize("failpoint", REPEATS)

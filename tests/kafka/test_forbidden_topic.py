@@ -56,6 +56,14 @@ class Guard:
         for done in self._admin.create_acls(rules).values():
             done.result(10)
 
+    def forbid_group(self, group: str) -> None:
+        rule = (ResourceType.GROUP, group, ResourcePatternType.LITERAL, EVERYONE, "*")
+        asked = self._admin.create_acls(
+            [AclBinding(*rule, AclOperation.ALL, AclPermissionType.DENY)]
+        )
+        for done in asked.values():
+            done.result(10)
+
     def allow(self, topic: str) -> None:
         every = AclBindingFilter(
             ResourceType.TOPIC,
@@ -69,12 +77,14 @@ class Guard:
         self._admin.delete_acls([every])[every].result(10)
 
 
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 @pytest.mark.parametrize("operation", [AclOperation.WRITE, AclOperation.ALL], ids=["write", "all"])
 def test_a_forbidden_topic_is_parked_whole_and_published_in_order_once_it_is_allowed(
     guarded_kafka: ApacheKafka,
     database_url: str,
     relay_process: StartRelay,
     operation: AclOperation,
+    delivery: str,
 ) -> None:
     guard = Guard(guarded_kafka)
     forbidden, free = (f"test.guarded.{uuid.uuid4().hex[:12]}" for _ in range(2))
@@ -84,7 +94,8 @@ def test_a_forbidden_topic_is_parked_whole_and_published_in_order_once_it_is_all
     of_forbidden = emit(database_url, forbidden, count=3)
     of_free = emit(database_url, free, count=3)
     of_forbidden += emit(database_url, forbidden, key="another", count=2)
-    relay = relay_process(database_url, guarded_kafka.bootstrap_servers)
+    servers = guarded_kafka.bootstrap_servers
+    relay = relay_process(database_url, servers, RELAY_DELIVERY=delivery)
 
     line = relay.wait_for_log("event_parked", event_id=of_forbidden[0])
     assert "not authorised to write to the topic" in line["reason"]
@@ -99,8 +110,24 @@ def test_a_forbidden_topic_is_parked_whole_and_published_in_order_once_it_is_all
     assert status(database_url)["held"] == 0
 
 
+def test_exactly_once_needs_no_right_to_any_group(
+    guarded_kafka: ApacheKafka, database_url: str, relay_process: StartRelay
+) -> None:
+    Guard(guarded_kafka).forbid_group("outbox-relay")
+    topic = f"test.guarded.{uuid.uuid4().hex[:12]}"
+    guarded_kafka.create_topic(topic, 1)
+    servers, written = guarded_kafka.bootstrap_servers, []
+    for _ in range(2):
+        written += emit(database_url, topic, count=3)
+        once = {"RELAY_DELIVERY": "exactly-once"}
+        assert relay_process(database_url, servers, "--until-drained", **once).wait() == 0
+
+    assert log_of(guarded_kafka, topic, 6) == written
+
+
 def log_of(kafka: ApacheKafka, topic: str, at_least: int) -> list[str]:
     """The ids in a topic of one partition in order, each at its first appearance: what is sent
     beside the event that the broker itself refuses may repeat."""
-    records = read_topic(kafka.bootstrap_servers, topic, at_least=at_least)
+    servers = kafka.bootstrap_servers
+    records = read_topic(servers, topic, at_least=at_least, isolation="read_committed")
     return list(dict.fromkeys(idempotency_key(one) for one in records))

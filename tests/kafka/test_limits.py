@@ -8,6 +8,7 @@ import pytest
 
 from relay.core.envelope import envelope
 from relay.core.inputs import Acked, Refused, Row
+from relay.core.reached import Reached
 from relay.kafka.limits import SUSPECT_BYTES, Limits, record_bytes_min
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
@@ -15,6 +16,7 @@ from tests.kafka.parking import LIMIT_BYTES, make_narrow, widen
 from tests.support.kafka import Broker
 
 NUMBER = 1
+REACHED = Reached("1@1", 999)
 HEADERS = '{"traceparent": "00-0-1-01", "more": "text"}'
 ROOM_BYTES = 64
 """What the least size may fall short of the real one: lengths that take more than a byte."""
@@ -77,7 +79,7 @@ def test_what_is_said_to_be_too_large_is_refused_by_the_broker_itself(
     sink = make_sink()
     sink._limits._compresses = True  # which leaves the judgement to the broker
 
-    assert isinstance(sink.send([sized(topic, size)], NUMBER, go_on), expected)
+    assert isinstance(sink.send([sized(topic, size)], NUMBER, REACHED, go_on), expected)
 
 
 @pytest.mark.real_broker
@@ -88,7 +90,7 @@ def test_the_event_is_named_before_anything_is_handed_over(
     large = sized(topic, LIMIT_BYTES + 1)
     rows = [row(topic, b"", 7), (8, *large[1:]), row(topic, b"", 9)]
 
-    refused = make_sink().send(rows, NUMBER, go_on)
+    refused = make_sink().send(rows, NUMBER, REACHED, go_on)
 
     assert isinstance(refused, Refused)
     assert (refused.position, refused.passing) == (8, False)
@@ -100,10 +102,10 @@ def test_a_limit_that_was_raised_is_learned_before_an_event_is_refused_for_it(
 ) -> None:
     topic = make_narrow(broker)
     sink = make_sink()
-    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, go_on), Refused)
+    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, REACHED, go_on), Refused)
     widen(broker, topic)
 
-    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, go_on), Acked)
+    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, REACHED, go_on), Acked)
 
 
 @pytest.mark.real_broker
@@ -111,4 +113,4 @@ def test_where_the_client_compresses_the_broker_judges(broker: Broker, make_sink
     topic = make_narrow(broker)
     sink = make_sink(**{"compression.type": "gzip"})
 
-    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, go_on), Acked)
+    assert isinstance(sink.send([sized(topic, LIMIT_BYTES + 1)], NUMBER, REACHED, go_on), Acked)

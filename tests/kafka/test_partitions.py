@@ -12,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
 )
 
 from relay.core.inputs import Acked, Refused, Row
+from relay.core.reached import Reached
 from relay.kafka.partitions import KNOWN_FOR_S
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
@@ -49,6 +50,9 @@ def admin_of(broker: Broker) -> AdminClient:
     return AdminClient({"bootstrap.servers": broker.bootstrap_servers, "log_level": 0})
 
 
+REACHED = Reached("1@1", 999)
+
+
 def go_on() -> bool:
     return True
 
@@ -56,7 +60,7 @@ def go_on() -> bool:
 def test_in_a_topic_that_was_made_anew_nothing_overtakes_a_refused_event(
     broker: Broker, topic: str, sink: KafkaSink, now: list[float]
 ) -> None:
-    assert sink.send([row(1, topic)], 1, go_on) == Acked()
+    assert sink.send([row(1, topic)], 1, REACHED, go_on) == Acked()
     admin = admin_of(broker)
     admin.delete_topics([topic])[topic].result(10)
     until(lambda: topic not in admin.list_topics(timeout=5).topics, what="the topic is gone")
@@ -64,22 +68,22 @@ def test_in_a_topic_that_was_made_anew_nothing_overtakes_a_refused_event(
     now[0] += KNOWN_FOR_S + 1
 
     rows = [row(2, topic, size=LIMIT_BYTES + 50_000), row(3, topic), row(4, topic)]
-    assert isinstance(sink.send(rows, 2, go_on), Refused)
-    assert isinstance(sink.send(rows[:1], 2, go_on), Refused)
+    assert isinstance(sink.send(rows, 2, REACHED, go_on), Refused)
+    assert isinstance(sink.send(rows[:1], 2, REACHED, go_on), Refused)
     assert read_topic(broker.bootstrap_servers, topic, at_least=0) == []
 
 
 def test_partitions_that_were_added_are_used_within_a_minute(
     broker: Broker, topic: str, sink: KafkaSink, now: list[float]
 ) -> None:
-    assert sink.send([row(1, topic)], 1, go_on) == Acked()
+    assert sink.send([row(1, topic)], 1, REACHED, go_on) == Acked()
     admin = admin_of(broker)
     admin.create_partitions([NewPartitions(topic, 8)])[topic].result(10)
     now[0] += KNOWN_FOR_S + 1
 
     rows = [row(n, topic, key=f"key-{n}") for n in range(2, 200)]
     rows += [row(n, topic, key=None) for n in range(200, 400)]
-    assert sink.send(rows, 2, go_on) == Acked()
+    assert sink.send(rows, 2, REACHED, go_on) == Acked()
     records = read_topic(broker.bootstrap_servers, topic, at_least=len(rows) + 1)
     for keyless in (True, False):
         used = {record.partition for record in records if (record.key is None) == keyless}

@@ -10,8 +10,9 @@ from relay.core import inputs as told
 from relay.core.checker import Seen, seen_record
 from relay.core.envelope import envelope
 from relay.core.murmur2 import java_partition
+from relay.core.reached import Reached
 
-__all__ = ["PARTITIONS", "Doubt", "FakeBroker", "FakeSink"]
+__all__ = ["PARTITIONS", "Doubt", "FakeBroker", "FakeSink", "Transaction", "Transactions"]
 
 PARTITIONS = 2
 
@@ -35,6 +36,36 @@ class Doubt:
         return self.arrive[index], self.arrive_late[index]
 
 
+@dataclass(frozen=True)
+class Transaction:
+    """One whose commit was asked for and may be carried out at any time, or never."""
+
+    producer: int
+    commit: Callable[[], None]
+
+
+@dataclass
+class Transactions:
+    """Those of one transactional.id: the latest producer, what it left open, what was committed
+    last."""
+
+    producer: int = 0
+    under_way: Transaction | None = None
+    reached: Reached | None = None
+
+    def init(self) -> int:
+        """As init_transactions(): what is open is aborted, its producer is shut out."""
+        self.under_way = None
+        self.producer += 1
+        return self.producer
+
+    def commit_arrives(self) -> None:
+        """Too late if another producer has begun meanwhile."""
+        found, self.under_way = self.under_way, None
+        if found is not None and found.producer == self.producer:
+            found.commit()
+
+
 @dataclass
 class FakeBroker:
     """The log of a topic, and what will go wrong.
@@ -54,6 +85,7 @@ class FakeBroker:
     doubt: Doubt | None = None
     partitions: int = PARTITIONS
     under_way: list[deque[UnderWay]] = field(default_factory=list)
+    transactions: Transactions = field(default_factory=Transactions)
 
     def append(self, partition: int, row: told.Row, number: int, epoch: str) -> None:
         _, _, topic, key, *_ = row
@@ -96,7 +128,12 @@ class FakeSink:
         self._broker = broker
         self._epoch = epoch
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+    def recover(self, keep_going: Callable[[], bool]) -> told.Input:
+        return told.Recovered() if keep_going() else told.Lost()
+
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
         if not keep_going():
             return told.Lost()
         if known := self._known_in_advance(rows):

@@ -202,6 +202,7 @@ class FakePostgres:
         self._locks: dict[str, int] = {}
         self.awake: set[int] = set()
         self.sleeper: FakeWakeup | None = None
+        self._stamps = 0
         nothing = Snapshot(1, 1, frozenset())
         self._append(Appended(Cursor(0, 0, nothing, nothing, closed=True)))
         self.flush()
@@ -319,6 +320,11 @@ class FakePostgres:
         """As setval() does: never back."""
         self._append(Jumped(position))
         self.flush()
+
+    def next_stamp(self) -> int:
+        """What a clock would say: never the same twice, whatever the server forgets."""
+        self._stamps += 1
+        return self._stamps
 
     def new_xid(self) -> int:
         return self._memory.next_xid

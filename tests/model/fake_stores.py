@@ -108,7 +108,7 @@ class FakeCursorStore:
         pages = self._reading.plan(database, opened.window, 0)
         if not pages:
             return self._open_release(cursor) if database.desk.news else NothingAhead()
-        self._append(opened)
+        opened = self._open(opened)
         held = database.desk.held_in(opened.number) if cursor.releases else None
         return Opened(opened, pages, held)
 
@@ -130,7 +130,7 @@ class FakeCursorStore:
     def _open_release(self, cursor: Cursor) -> Opened:
         database = self._session.database
         opened = cursor.opened(cursor.until)
-        self._append(opened, database.desk.release(opened.number))
+        opened = self._open(opened, database.desk.release(opened.number))
         pages = self._reading.plan(database, opened.window, 0)
         return Opened(opened, pages, database.desk.held_in(opened.number))
 
@@ -143,6 +143,13 @@ class FakeCursorStore:
         return database.desk.park(
             (event for event in database.committed if event.position in positions), begun
         )
+
+    def _open(self, opened: Cursor, desk: Desk | None = None) -> Cursor:
+        # As the real one's hold the microsecond: a number may be given again, and this is not.
+        stamp = self._session.database.next_stamp()
+        opened = replace(opened, window_id=f"{opened.number}@{stamp}")
+        self._append(opened, desk)
+        return opened
 
     def _append(self, cursor: Cursor, desk: Desk | None = None) -> None:
         database = self._session.database

@@ -8,10 +8,12 @@ from dataclasses import replace
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened, Rows
-from relay.core.machine import Moment, Relay, Step, step
+from relay.core.machine import Moment, Relay, step
 from relay.core.parking import Parked
+from relay.core.reached import Reached
 from relay.core.retention import Survey
 from relay.core.snapshot import Snapshot
+from relay.core.turns import Step
 from relay.core.window import Page, Window
 from relay.errors import Fenced
 from relay.ports import CursorStore, Sink
@@ -93,27 +95,35 @@ class StoresFirst(FakeSink):
         self._store = store
         self._process = process
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
         cursor = self._process.cursor.advanced(told.position(rows[-1]))
         self._store.save(cursor, unblocks=False)
-        return super().send(rows, number, keep_going)
+        return super().send(rows, number, reached, keep_going)
 
 
 class DeafSink(FakeSink):
     """Takes silence for an acknowledgement."""
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
-        outcome = super().send(rows, number, keep_going)
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
+        outcome = super().send(rows, number, reached, keep_going)
         return told.Acked() if isinstance(outcome, told.Doubtful) else outcome
 
 
 class SkippingSink(FakeSink):
     """Leaves out what the broker refuses, and sends the rest of its page."""
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
         refused = self._broker.refused | self._broker.missing | self._broker.too_large
         rest = [row for row in rows if told.event_id(row) not in refused]
-        outcome = super().send(rest, number, keep_going)
+        if not rest:
+            return told.Refused("no")
+        outcome = super().send(rest, number, reached, keep_going)
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 
 

@@ -130,7 +130,7 @@ class RelayMachine(RuleBasedStateMachine):
     def take_over(self, relay: int) -> None:
         """The others are paused for longer than the lease lasts, wherever they are."""
         self.database.now_s += LEASE_TTL_S + 1.0
-        self.processes[relay].run(4)
+        self.processes[relay].run(5)
 
     @rule(relay=relays, cleanly=st.booleans())
     def end_and_start_again(self, relay: int, cleanly: bool) -> None:
@@ -297,15 +297,19 @@ class RelayMachine(RuleBasedStateMachine):
         most = max(process.most_in_flight for process in processes)
         page = self.parts.reading.page_events_max
         self._require("I5", most <= page, f"{most} in flight, a page has {page}")
-        repeatable = self.repeatable + sum(process.repeatable for process in processes)
         history = History(
             meant_by(self.database, self.written),
             by_partition(self.broker.records),
             self.discarded,
         )
+        repeatable = self._repeatable(processes)
         verdict = check(history, partitions={TOPIC: PARTITIONS}, max_duplicates=repeatable)
         for found in verdict.violations:
             self._require(found.invariant, False, found.sentence)
+
+    def _repeatable(self, processes: list[Process]) -> int:
+        """How many records the faults allow to be there twice."""
+        return self.repeatable + sum(process.repeatable for process in processes)
 
     def _require(self, invariant: str, held: bool, otherwise: str) -> None:
         if invariant in self.judged and not held:

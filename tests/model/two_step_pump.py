@@ -15,8 +15,9 @@ from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.lease import RENEW_EVERY_S
-from relay.core.machine import Moment, Relay, State, Step, step
+from relay.core.machine import Moment, Relay, State, step
 from relay.core.retention import Emptied, Survey
+from relay.core.turns import Step
 from relay.core.window import Window
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Keeping, RotationPass
@@ -290,12 +291,14 @@ class Process:
         match effect:
             case do.Load():
                 return term.store.load()
+            case do.Recover():
+                return term.sink.recover(lambda: True)
             case do.OpenNext(cursor):
                 return self._stored(term.store.open_next(cursor))
             case do.Read(window, page, _):
                 return told.PageRead(term.source.read(window, page))
-            case do.Send(rows, number):
-                return self._send(term, rows, number)
+            case do.Send():
+                return self._send(term, effect)
             case do.Save(cursor, unblocks, parked):
                 return self._stored(term.store.save(cursor, unblocks=unblocks, parked=parked))
             case do.ReportBlocked(event_id, reason):
@@ -316,9 +319,9 @@ class Process:
             case _:
                 raise InvariantBroken(f"an effect that the pump cannot perform: {effect!r}")
 
-    def _send(self, term: _Term, rows: told.Rows, number: int) -> told.Input:
+    def _send(self, term: _Term, send: do.Send) -> told.Input:
         before = len(self.broker.records)
-        outcome = term.sink.send(rows, number, lambda: True)
+        outcome = term.sink.send(send.rows, send.number, send.reached, lambda: True)
         went_out = len(self.broker.records) - before
         self.unstored += went_out
         superseded = self.database.lease.term != term.number

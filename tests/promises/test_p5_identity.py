@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 
 from relay.core.inputs import Acked
 from relay.core.murmur2 import java_partition
+from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
@@ -132,8 +133,8 @@ def test_an_event_without_a_key_goes_to_the_same_partition_at_every_attempt(
     for _ in range(2):
         properties = producer_properties(broker.bootstrap_servers, {})
         sink = KafkaSink(properties, "/test", monotonic_s, on_trouble=lambda _: None)
-        sink.enter(str(uuid.UUID(int=0)))
-        assert sink.send(rows, 1, keep_going=lambda: True) == Acked()
+        sink.enter(str(uuid.UUID(int=0)), "one-outbox")
+        assert sink.send(rows, 1, Reached("1@1", 50), keep_going=lambda: True) == Acked()
     places: dict[str, set[int]] = {}
     for record in read_topic(broker.bootstrap_servers, topic, at_least=100):
         places.setdefault(idempotency_key(record), set()).add(record.partition)

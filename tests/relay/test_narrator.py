@@ -11,6 +11,7 @@ from relay.core.blockers import Blocker, Blockers
 from relay.core.cursor import Cursor
 from relay.core.machine import Relay
 from relay.core.parking import Parked
+from relay.core.reached import Reached
 from relay.core.retention import Due, Emptied
 from relay.core.snapshot import Snapshot
 from relay.daemon import narrator
@@ -47,7 +48,7 @@ def test_a_success_lets_the_next_trouble_be_told_at_once(clock: list[float]) -> 
     voice = Narrator()
     with capture_logs() as lines:
         voice.broker_trouble("refused")
-        voice.step(Relay(), do.Send((), 1), told.Acked())
+        voice.step(Relay(), do.Send((), 1, Reached("1@1", 0)), told.Acked())
         voice.broker_trouble("refused")
     assert len(lines) == 2
 
@@ -132,6 +133,6 @@ def test_an_event_that_is_parked_is_named_with_its_reason_and_those_behind_it_ar
 def test_an_event_whose_size_was_known_is_not_called_a_refused_batch() -> None:
     refused = told.Refused("too large", position=1)
     with capture_logs() as lines:
-        Narrator().step(Relay(), do.Send([row_of(1), row_of(2)], 1), refused)
+        Narrator().step(Relay(), do.Send([row_of(1), row_of(2)], 1, Reached("1@1", 2)), refused)
 
     assert lines == []

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import NothingAhead, Opened
+from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
@@ -91,7 +92,12 @@ class Arrivals:
     def __init__(self) -> None:
         self.count = 0
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+    def recover(self, keep_going: Callable[[], bool]) -> told.Input:
+        return told.Recovered()
+
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
         self.count += len(rows)
         return told.Acked()
 

@@ -137,6 +137,7 @@ TABLE = """
     adopt_look               -         -         -       -         -         -         -
     adopt_insert             x         x         -       -         -         -         -
     adopt_mark               -         -         -       -         -         -         -
+    cluster_outbox           -         -         x       -         -         -         -
     downgrade_parked         -         -         -       -         x         -         -
     downgrade_not_undone     -         x         -       -         -         -         -
     parking_put              -         -         x       -         -         -         -

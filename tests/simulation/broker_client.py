@@ -21,6 +21,7 @@ from collections.abc import Callable
 from random import Random
 
 from relay.core import inputs as told
+from relay.core.reached import Reached
 from relay.errors import RelayError
 from relay.ports import Sink
 from tests.model.fake_broker import PARTITIONS, Doubt, FakeBroker
@@ -77,14 +78,19 @@ class SinkInTime:
         self._on_arrival = on_arrival
         self._attempt: _Attempt | None = None
 
-    def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
+    def recover(self, keep_going: Callable[[], bool]) -> told.Input:
+        return self._inner.recover(keep_going)
+
+    def send(
+        self, rows: told.Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
+    ) -> told.Input:
         if not keep_going():
             return told.Lost()
         self._on_send()
         if hiccup_s := self._weather.hiccup_s(self._chance):
             self._machine.sleep(hiccup_s)
         attempt = self._attempt = _Attempt()
-        self._leave(lambda: self._reach(attempt, rows, number))
+        self._leave(lambda: self._reach(attempt, rows, number, reached))
         while not self._machine.await_reply(attempt.reply, ASK_EVERY_S):
             if not keep_going():
                 self.discard()
@@ -108,17 +114,18 @@ class SinkInTime:
         transit_s = self._weather.transit_s(self._chance)
         self._machine.after(0.0, lambda: self._machine.scheduler.after(transit_s, arrive))
 
-    def _reach(self, attempt: _Attempt, rows: told.Rows, number: int) -> None:
+    def _reach(self, attempt: _Attempt, rows: told.Rows, number: int, reached: Reached) -> None:
         if not self._state.up:
             if not attempt.given_up:
                 self._machine.after(
-                    ASK_EVERY_S, lambda: self._leave(lambda: self._reach(attempt, rows, number))
+                    ASK_EVERY_S,
+                    lambda: self._leave(lambda: self._reach(attempt, rows, number, reached)),
                 )
             return
         before = len(self._broker.records)
         self._broker.doubt, doubtful = self._doubt(rows)
         try:
-            outcome = self._inner.send(rows, number, lambda: True)
+            outcome = self._inner.send(rows, number, reached, lambda: True)
         except RelayError as problem:
             attempt.reply.come(problem=problem)
             return

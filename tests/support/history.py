@@ -179,17 +179,22 @@ def wait_drained(url: str, timeout_s: float = 30.0) -> None:
 
 
 def prove(
-    ledger: Ledger, url: str, bootstrap_servers: str, *, max_duplicates: int | None = 0
+    ledger: Ledger,
+    url: str,
+    bootstrap_servers: str,
+    *,
+    max_duplicates: int | None = 0,
+    isolation: str = "read_uncommitted",
 ) -> Proof:
     """Wait until all is published, and hold the broker against what was meant.
 
-    `max_duplicates` None allows any number.
+    `max_duplicates` None allows any number; `isolation` is the consumer's.
 
     Raises:
         AssertionError: one of I1 to I7 or I13 is broken; has a line for each violation.
     """
     wait_drained(url)
-    records = read_topic(bootstrap_servers, ledger.topic)
+    records = read_topic(bootstrap_servers, ledger.topic, isolation=isolation)
     log = [
         seen_record(
             topic=record.topic,

@@ -143,6 +143,12 @@ class StartRelay(Protocol):
     ) -> RelayProcess: ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills", type=int, default=10, help="how often F02 kills a relay that publishes once"
+    )
+
+
 @pytest.fixture
 def relay_process(tmp_path: Path) -> Iterator[StartRelay]:
     """Starts relays. All are ended by process id afterwards, and what they said stands in the
