@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+
 import click
 
 from coordinator import failpoints
 from relay import config
 from relay.cli.options import ENVELOPES
 from relay.daemon import memory
+from relay.daemon.clock import monotonic_s
+from relay.daemon.fleet import Fleet
 from relay.daemon.housekeeping import Keeping
+from relay.daemon.membership import Membership, Seat
 from relay.daemon.service import Service
-from relay.daemon.shutdown import stop_on_signals
+from relay.daemon.shutdown import Stopping, stop_on_signals
 from relay.kafka.properties import faults, producer_properties
 from relay.kafka.topics import TopicMaker
 from relay.observe import logs
+from relay.outboxes import Outbox
 
 __all__ = ["run"]
 
@@ -38,28 +47,55 @@ def run(
     """Publish committed events until SIGTERM. One relay leads, any number stand by.
 
     RELAY_DATABASE_URL names the database; it is not an option, since it may hold a password.
+    Several outboxes are named by RELAY_OUTBOX_<NAME>_DATABASE_URL each.
     """
     options = {
         "source": source,
         "kafka_bootstrap_servers": bootstrap_servers,
         "create_topics": create_topics,
     }
-    settings = config.load(options, faults)
-    if settings.failpoint:
-        failpoints.arm_kill(settings.failpoint)
+    configured = config.load(options, faults)
+    if configured.shared.failpoint:
+        failpoints.arm_kill(configured.shared.failpoint)
     memory.prepare()
-    properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
-    keeping = Keeping(settings.retention, settings.retention_bytes)
-    shape = settings.topic_shape
     with logs.configured() as last_words:
-        service = Service(
-            settings.url,
-            properties,
-            settings.source,
-            ENVELOPES[settings.envelope],
-            keeping,
-            stop_on_signals(last_words),
-            topics=None if shape is None else TopicMaker(properties, *shape),
-            listening=settings.wakeup == "listen",
+        stopping = stop_on_signals(last_words)
+        Fleet(_services(configured, stopping), stopping).run(until_drained)
+
+
+def _services(
+    configured: config.Configuration, stopping: Stopping
+) -> dict[str, Callable[[], Service]]:
+    """What begins each outbox anew, by its name."""
+    membership = Membership(f"{socket.gethostname()}/{os.getpid()}", monotonic_s)
+    several = len(configured.outboxes) > 1
+    return {
+        one.name: partial(
+            _service,
+            one,
+            configured.shared,
+            stopping,
+            membership.seat(one.name),
+            logs.log.bind(outbox=one.name) if several else logs.log,
         )
-        service.run(until_drained)
+        for one in configured.outboxes
+    }
+
+
+def _service(
+    outbox: Outbox, shared: config.RelaySettings, stopping: Stopping, seat: Seat, log: logs.Logger
+) -> Service:
+    properties = producer_properties(shared.kafka_bootstrap_servers, config.kafka_properties())
+    shape = shared.topic_shape
+    return Service(
+        outbox.url,
+        properties,
+        outbox.source or "",
+        ENVELOPES[shared.envelope],
+        Keeping(shared.retention, shared.retention_bytes),
+        stopping,
+        seat,
+        topics=None if shape is None else TopicMaker(properties, *shape),
+        listening=shared.wakeup == "listen",
+        logger=log,
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened, Rows
-from relay.core.machine import Moment, Relay, Step, step
+from relay.core.machine import Moment, Relay, State, Step, step
 from relay.core.parking import Parked
 from relay.core.retention import Survey
 from relay.core.snapshot import Snapshot
@@ -113,6 +114,8 @@ class SkippingSink(FakeSink):
     def send(self, rows: told.Rows, number: int, keep_going: Callable[[], bool]) -> told.Input:
         refused = self._broker.refused | self._broker.missing | self._broker.too_large
         rest = [row for row in rows if told.event_id(row) not in refused]
+        if not rest:
+            return told.Refused("no")
         outcome = super().send(rest, number, keep_going)
         return told.Refused("no") if isinstance(outcome, told.Acked) and rest != rows else outcome
 
@@ -215,6 +218,13 @@ def holding_nothing(relay: Relay, given: told.Input, moment: Moment) -> Step:
     return replace(relay, held=frozenset()), effect
 
 
+def leaving_at_once(relay: Relay, given: told.Input, moment: Moment) -> Step:
+    """Hands over as soon as the broker has acknowledged, and stores nothing of it."""
+    if moment.stopping and isinstance(given, told.Acked):
+        return replace(relay, state=State.STOPPED), do.Stop()
+    return step(relay, given, moment)
+
+
 def remembering(
     session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
@@ -256,5 +266,6 @@ PLANTED: dict[str, tuple[Parts, str]] = {
     "hold lost on restart": (Parts(make_store=forgetful), "I3"),
     "cursor passes a refused event without its copy": (Parts(make_store=copyless), "I1"),
     "hold ended with events left behind": (Parts(make_store=head_only), "I3"),
+    "handed over before the cursor is stored": (Parts(step=leaving_at_once), "I5"),
     "released in another order": (Parts(Backwards()), "I3"),
 }
