@@ -11,19 +11,28 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relay.errors import BadConfiguration
+from relay.outboxes import (
+    THE_ONLY,
+    DatabaseUrl,
+    Outbox,
+    SourceReference,
+    named,
+    problem_of,
+    source_setting,
+)
 
 __all__ = [
     "BROKERS_DEFAULT",
-    "DatabaseSettings",
+    "Configuration",
     "RelaySettings",
+    "choose",
     "given_services",
     "kafka_properties",
     "load",
@@ -34,7 +43,6 @@ __all__ = [
 KAFKA_PREFIX = "RELAY_KAFKA_"
 BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
-SOURCE_CHARACTERS_MAX = 255
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 RETENTION_MAX_S = 366 * 86_400
@@ -44,40 +52,25 @@ _SHAPE = re.compile(r"[1-9][0-9]{0,5}:[1-9][0-9]{0,2}")
 
 
 class DatabaseSettings(BaseSettings):
-    """What every command needs."""
+    """What every command needs, where there is one outbox."""
 
     model_config = SettingsConfigDict(
         env_prefix="RELAY_", extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: SecretStr
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_connection_string(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
-        if not url.strip():
-            raise ValueError("is empty")
-        if not _reads_as_intended(url):
-            raise ValueError(
-                "is not a PostgreSQL connection string (postgresql://user:password@host:5432/name; "
-                "in a URL, the characters @ : / ? # of a password are written as %40 and so on)"
-            )
-        return SecretStr(url)
-
-    @property
-    def url(self) -> str:
-        """The connection string itself; keep it out of messages."""
-        return self.database_url.get_secret_value()
+    database_url: DatabaseUrl
 
 
-class RelaySettings(DatabaseSettings):
-    """What the daemon needs besides."""
+class RelaySettings(BaseSettings):
+    """What the daemon needs besides, the same for all outboxes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELAY_", extra="ignore", hide_input_in_errors=True
+    )
 
     kafka_bootstrap_servers: str
     envelope: Literal["cloudevents", "debezium"] = "cloudevents"
-    # After the envelope, which decides whether there must be one.
-    source: str = Field("", validate_default=True)
+    source: SourceReference | None = None
     create_topics: str | None = None
     delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     failpoint: str = Field("", pattern=r"^([a-z_]+\.[a-z_]+(:[1-9][0-9]*)?)?$")
@@ -126,42 +119,24 @@ class RelaySettings(DatabaseSettings):
             raise ValueError("is empty; it names at least one broker, host:port[,host:port...]")
         return value.strip()
 
-    @field_validator("source")
+    @field_validator("source", mode="before")
     @classmethod
-    def _is_a_uri_reference(cls, value: str, info: ValidationInfo) -> str:
-        if not value:
-            if info.data.get("envelope") == "cloudevents":
-                raise ValueError("is not set")
-            return value  # in Debezium's records nothing says where they come from
-        if not 0 < len(value) <= SOURCE_CHARACTERS_MAX:
-            raise ValueError(
-                f"has {len(value)} characters; 1 to {SOURCE_CHARACTERS_MAX} are allowed"
-            )
-        if not value.isascii() or not value.isprintable() or " " in value:
-            raise ValueError(
-                "is not a URI reference (such as /orders): printable ASCII without spaces"
-            )
-        return value
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that the daemon is told: of each outbox, and of all."""
+
+    outboxes: tuple[Outbox, ...]
+    shared: RelaySettings
 
 
 def _scaled(value: str, units: Mapping[str, int]) -> int | None:
     """The number that a text like `24h` means; None if it is none of that kind."""
     found = re.fullmatch(r"([0-9]{1,9})([A-Za-z]+)", value.strip())
     return int(found[1]) * units[found[2]] if found and found[2] in units else None
-
-
-def _reads_as_intended(url: str) -> bool:
-    """Whether libpq can read it, and did not cut it in the middle of a password.
-
-    Such a part would become a host or a port, and libpq would quote it in every message.
-    """
-    try:
-        parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
-    except ProgrammingError:
-        return False
-    ports = parts.get("port", "").split(",")
-    cut = "@" in parts.get("host", "") or ("://" in url and "@" in parts.get("dbname", ""))
-    return not cut and all(port.isdecimal() or not port for port in ports)
 
 
 def kafka_properties() -> dict[str, str]:
@@ -173,35 +148,71 @@ def kafka_properties() -> dict[str, str]:
     }
 
 
-def load_database() -> DatabaseSettings:
-    """Settings of commands that need the database only.
+def load_database(outbox: str | None = None) -> Outbox:
+    """The outbox that a command is about, which needs its database only.
 
-    Raises BadConfiguration naming every fault.
+    `outbox` names one of several. Raises BadConfiguration naming every fault.
     """
-    try:
-        return DatabaseSettings()
-    except ValidationError as problem:
-        raise BadConfiguration(_message(_faults(problem))) from None
+    several, faults = _outboxes(None)
+    if faults:
+        raise BadConfiguration(_message(faults))
+    return choose(several, outbox)
 
 
-def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> RelaySettings:
-    """Settings of the daemon; `options` were typed on the command line and win over the
+def choose(several: tuple[Outbox, ...], outbox: str | None) -> Outbox:
+    """The one of this name, or the only one; raises BadConfiguration."""
+    names = ", ".join(one.name for one in several)
+    if outbox is None and len(several) > 1:
+        raise BadConfiguration(f"several outboxes are configured: choose by --outbox: {names}")
+    for one in several:
+        if outbox is None or outbox.lower() == one.name:
+            return one
+    raise BadConfiguration(f"--outbox: there is no such outbox; there is {names or 'a single one'}")
+
+
+def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> Configuration:
+    """What the daemon is told; `options` were typed on the command line and win over the
     environment.
 
     `property_faults` says what is wrong with librdkafka properties. Raises BadConfiguration naming
     every fault.
     """
+    typed = {name: value for name, value in options.items() if value is not None}
     faults: list[str] = []
-    settings: RelaySettings | None = None
+    shared: RelaySettings | None = None
     try:
-        settings = RelaySettings(**{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]  # checked by pydantic
+        shared = RelaySettings(**typed)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as problem:
         faults += _faults(problem)
+    outboxes, unfit = _outboxes(typed.get("source", os.environ.get("RELAY_SOURCE")) or None)
+    faults += unfit
+    # In Debezium's records nothing says where they come from.
+    if shared is None or shared.envelope == "cloudevents":
+        faults += _without_source(outboxes)
     unsound = property_faults(kafka_properties())
     faults += [f"{_variable(name)}: {why}" for name, why in unsound.items()]
-    if faults or settings is None:
+    if faults or shared is None:
         raise BadConfiguration(_message(faults))
-    return settings
+    return Configuration(outboxes, shared)
+
+
+def _outboxes(source: str | None) -> tuple[tuple[Outbox, ...], list[str]]:
+    """Those with a name, or the only one; and what is wrong with their settings."""
+    several, faults = named(os.environ, source)
+    if several or faults:
+        return several, faults
+    try:
+        url = DatabaseSettings().database_url
+    except ValidationError as problem:
+        return (Outbox(THE_ONLY, "", source),), _faults(problem)
+    return (Outbox(THE_ONLY, url.get_secret_value(), source),), []
+
+
+def _without_source(outboxes: tuple[Outbox, ...]) -> list[str]:
+    if all(one.source is not None for one in outboxes):
+        return []
+    of_each = [source_setting(one.name) for one in outboxes if one.source is None and one.name]
+    return ["RELAY_SOURCE: is not set" + (f", nor is {', '.join(of_each)}" if of_each else "")]
 
 
 def _variable(property_name: str) -> str:
@@ -210,12 +221,7 @@ def _variable(property_name: str) -> str:
 
 def _faults(problem: ValidationError) -> list[str]:
     return [
-        f"RELAY_{str(error['loc'][0]).upper()}: "
-        + (
-            "is not set"
-            if error["type"] == "missing"
-            else error["msg"].removeprefix("Value error, ")
-        )
+        f"RELAY_{str(error['loc'][0]).upper()}: {problem_of(error)}"
         for error in problem.errors(include_input=False)
     ]
 

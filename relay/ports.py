@@ -10,6 +10,7 @@ from typing import Protocol
 
 from relay.core.blockers import Blockers
 from relay.core.cursor import Cursor
+from relay.core.fleet import Claim, Held, Renewed
 from relay.core.inputs import Input, Loaded, NothingAhead, Opened, Rows, Saved
 from relay.core.parking import Parked
 from relay.core.reached import Reached
@@ -121,19 +122,30 @@ class Sink(Protocol):
 
 
 class LeaseStore(Protocol):
-    """The lease row. Every method raises Unreachable when the database is away."""
+    """The lease row. Every method raises Unreachable when the database is away.
 
-    def acquire(self, owner: str) -> int | None:
-        """A new term, or None while another owner's lease lasts.
+    `owner` is unique to one life of one candidacy; `leads` is how many outboxes its process leads
+    in all (fleet.py).
+    """
 
-        `owner` is unique to one life of one process.
+    def acquire(self, owner: str, leads: int = 0, *, claims: bool = False) -> int | Held:
+        """A new term, or who keeps it from this owner: another whose lease lasts.
+
+        With `claims` that one is asked to hand the outbox over, unless one that leads as few has
+        asked already.
         """
 
-    def renew(self, owner: str, term: int) -> bool:
-        """Whether the lease is still this owner's in this term."""
+    def renew(self, owner: str, term: int, leads: int = 1) -> Renewed | None:
+        """Keep the lease, if it is still this owner's in this term; None if it is not."""
 
     def release(self, owner: str) -> None:
         """Give the lease back if this owner holds it."""
+
+    def hand_over(self, owner: str, term: int, claim: Claim) -> bool:
+        """Let nobody but the claimant have the lease for HEIR_TAKES_WITHIN_S, then anybody.
+
+        Whether this owner held it in this term; else nothing is changed.
+        """
 
 
 class Wakeup(Protocol):

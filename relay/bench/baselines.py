@@ -55,9 +55,9 @@ where position = any(%s::bigint[]) and published_at is null
 _PIN: Final = "set enable_seqscan = off"
 
 
-def skip_locked_update(settings: config.RelaySettings, topic: str, events: int) -> None:
+def skip_locked_update(settings: config.Configuration, topic: str, events: int) -> None:
     """Claim a page, publish it, mark it, commit; until nothing is left."""
-    with closing(connect(settings.url, "bench peer")) as connection:
+    with closing(connect(settings.outboxes[0].url, "bench peer")) as connection:
         connection.execute(_PIN)
         publish = _publisher(settings, topic)
 
@@ -72,7 +72,7 @@ def skip_locked_update(settings: config.RelaySettings, topic: str, events: int) 
         _timed(page, events)
 
 
-def bare_produce(settings: config.RelaySettings, topic: str, events: int) -> None:
+def bare_produce(settings: config.Configuration, topic: str, events: int) -> None:
     """Hand over `events` of the same size and headers, as fast as the client takes them."""
     payload, event_id, time = bytes(PAYLOAD_BYTES), str(UUID(int=1)), "2026-01-01T00:00:00.000000Z"
     keys = [f"key-{number}" for number in range(KEYS)]
@@ -106,9 +106,11 @@ def _timed(page: Callable[[], int], events: int) -> None:
     log.info("drained", events=counted)
 
 
-def _publisher(settings: config.RelaySettings, topic: str) -> Callable[[Rows], None]:
+def _publisher(settings: config.Configuration, topic: str) -> Callable[[Rows], None]:
     """What hands over a page and waits until all of it is acknowledged."""
-    properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
+    properties = producer_properties(
+        settings.shared.kafka_bootstrap_servers, config.kafka_properties()
+    )
     failures: list[KafkaError] = []
 
     def note_failure(error: KafkaError | None, _: Message) -> None:
@@ -117,7 +119,7 @@ def _publisher(settings: config.RelaySettings, topic: str) -> Callable[[Rows], N
 
     producer = Producer({**properties, "on_delivery": note_failure})
     producer.list_topics(topic, _CONNECT_TIMEOUT_S)
-    headers_of = envelope(settings.source, _EPOCH, _WINDOW)
+    headers_of = envelope(settings.outboxes[0].source or "", _EPOCH, _WINDOW)
 
     def publish(rows: Rows) -> None:
         produce = producer.produce

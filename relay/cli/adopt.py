@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from relay import config
 from relay.admin import adopt as adoption
 from relay.admin.published_at_table import Columns
+from relay.cli.options import chosen_outbox, outbox_option
 
 __all__ = ["adopt"]
 
 
 @click.command()
+@outbox_option
 @click.argument("table")
 @click.option("--id-column", default="id", show_default=True, help="Unique.")
 @click.option("--topic-column", default="topic", show_default=True)
@@ -51,7 +52,7 @@ def adopt(
     RELAY_DATABASE_URL names the database, and a role that may update TABLE and write events.
     """
     columns = Columns(key_column=None if no_key else key_column, **rest)
-    url = config.load_database().url
+    url = chosen_outbox().url
     if dry_run:
         found = adoption.look(url, table, columns, batch)
         click.echo(json.dumps(found.to_dict()) if as_json else _looked(found))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from relay import config
 from relay.admin import migrate as migrations
 from relay.admin import roles as granting
+from relay.cli.options import chosen_outbox, outbox_option
 from relay.postgres.wakeup import switch_wakeup
 
 __all__ = ["migrate"]
 
 
 @click.command()
+@outbox_option
 @click.option("--down", metavar="REVISION", help="Take the schema down to REVISION, or to `base`.")
 @click.option("--discard-pending", is_flag=True, help="With --down: even unpublished events.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead; needs no database.")
@@ -45,7 +46,7 @@ def migrate(
         return
     if since is not None:
         raise click.UsageError("--since goes with --sql: else the database itself is asked")
-    url = config.load_database().url
+    url = chosen_outbox().url
     if down is None:
         migrations.upgrade(url)
     else:

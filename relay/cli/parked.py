@@ -13,6 +13,7 @@ from uuid import UUID
 import click
 
 from relay import config
+from relay.cli.options import chosen_outbox, outbox_option
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.parked_desk import By, Chosen, Copy, ParkedDesk, Touched, Waiting
@@ -51,6 +52,7 @@ def _selection(command: Command) -> Command:
 def action_options(command: Command) -> Command:
     """What every command takes that changes something."""
     for option in (
+        outbox_option,
         click.option("--json", "as_json", is_flag=True, help="One JSON array."),
         click.option("--dry-run", is_flag=True, help="Say what it would be, and change nothing."),
         click.option("--who", help="Who decided it, for the record. [default: user@machine]"),
@@ -62,8 +64,8 @@ def action_options(command: Command) -> Command:
 
 @contextmanager
 def the_desk() -> Iterator[ParkedDesk]:
-    """The desk of the database that RELAY_DATABASE_URL names."""
-    with closing(connect(config.load_database().url, "parked")) as connection:
+    """The desk of the outbox that the command is about."""
+    with closing(connect(chosen_outbox().url, "parked")) as connection:
         check_schema(connection)
         yield ParkedDesk(connection)
 
@@ -91,6 +93,7 @@ def parked() -> None:
 
 @parked.command("list")
 @_selection
+@outbox_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def list_(
     topic: str | None, key: str | None, event_id: UUID | None, older_than: float, as_json: bool
@@ -105,6 +108,7 @@ def list_(
 
 
 @parked.command()
+@outbox_option
 @click.option("--id", "event_id", type=click.UUID, required=True, help="The event of this id.")
 @click.option("--payload", is_flag=True, help="The payload and the values of headers as well.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")

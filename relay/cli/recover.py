@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from relay import config
 from relay.admin import recover as recovery
+from relay.cli.options import chosen_outbox, outbox_option
 
 __all__ = ["recover"]
 
@@ -17,6 +17,7 @@ _UNKNOWN = 78
 
 
 @click.command()
+@outbox_option
 @click.argument("modules", metavar="MODULE...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def recover(modules: tuple[str, ...], as_json: bool) -> None:
@@ -26,7 +27,7 @@ def recover(modules: tuple[str, ...], as_json: bool) -> None:
     RELAY_DATABASE_URL names the database. Exit 0: nothing is left. 75: an undo failed; run this
     again. 78: an undo is registered by none of the modules.
     """
-    url = config.load_database().url
+    url = chosen_outbox().url
     recovery.import_undos(modules)
     found = recovery.recover(url)
     click.echo(json.dumps(found.to_dict()) if as_json else _for_people(found))

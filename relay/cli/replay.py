@@ -19,7 +19,7 @@ from relay import config
 from relay.admin.replay import Order, Replayed
 from relay.admin.replay import replay as replay_order
 from relay.cli.moments import Moment, MomentType, shown
-from relay.cli.options import ENVELOPES
+from relay.cli.options import ENVELOPES, chosen_of, outbox_option
 from relay.core.replay import EVERYBODY, Selection
 from relay.core.span import ORIGIN, Place, Span
 from relay.daemon.clock import monotonic_s
@@ -94,6 +94,7 @@ class _Missed:
 
 
 @click.command()
+@outbox_option
 @click.option("--since", type=MomentType(), help="Published from then on: a time, or an age (2h).")
 @click.option("--until", type=MomentType(), help="Published before then.")
 @click.option("--topic", help="Events of this topic.")
@@ -134,11 +135,12 @@ def replay(
     chosen = Selection(topic, key, event_type, None if event_id is None else str(event_id))
     if since is None and until is None and chosen == Selection():
         raise click.UsageError("say which: --since, --until, --topic, --key, --type or --id")
-    settings = config.load({}, faults)
+    configured = config.load({}, faults)
+    settings, outbox = configured.shared, chosen_of(configured.outboxes)
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     with (
         logs.configured() as last_words,
-        closing(connect(settings.url, "replay")) as connection,
+        closing(connect(outbox.url, "replay")) as connection,
     ):
         check_schema(connection)
         retained = Retained(connection)
@@ -154,7 +156,7 @@ def replay(
             return
         sink = ReplaySink(
             properties,
-            settings.source,
+            outbox.source or "",
             monotonic_s,
             _tell_trouble,
             envelope=ENVELOPES[settings.envelope],

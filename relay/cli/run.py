@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -11,14 +14,17 @@ from relay import config
 from relay.cli.options import ENVELOPES
 from relay.daemon import memory
 from relay.daemon.clock import monotonic_s
+from relay.daemon.fleet import Fleet
 from relay.daemon.housekeeping import Keeping
+from relay.daemon.membership import Membership, Seat
 from relay.daemon.service import Service
-from relay.daemon.shutdown import stop_on_signals
+from relay.daemon.shutdown import Stopping, stop_on_signals
 from relay.kafka.properties import faults, producer_properties, transactional_properties
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.kafka.transactional_sink import TransactionalSink
 from relay.observe import logs
+from relay.outboxes import Outbox
 
 __all__ = ["run"]
 
@@ -43,35 +49,61 @@ def run(
     """Publish committed events until SIGTERM. One relay leads, any number stand by.
 
     RELAY_DATABASE_URL names the database; it is not an option, since it may hold a password.
+    Several outboxes are named by RELAY_OUTBOX_<NAME>_DATABASE_URL each.
     """
     options = {
         "source": source,
         "kafka_bootstrap_servers": bootstrap_servers,
         "create_topics": create_topics,
     }
-    settings = config.load(options, faults)
-    if settings.failpoint:
-        failpoints.arm_kill(settings.failpoint)
+    configured = config.load(options, faults)
+    if configured.shared.failpoint:
+        failpoints.arm_kill(configured.shared.failpoint)
     memory.prepare()
-    keeping = Keeping(settings.retention, settings.retention_bytes)
-    exactly_once = settings.delivery == "exactly-once"
+    with logs.configured() as last_words:
+        stopping = stop_on_signals(last_words)
+        Fleet(_services(configured, stopping), stopping).run(until_drained)
+
+
+def _services(
+    configured: config.Configuration, stopping: Stopping
+) -> dict[str, Callable[[], Service]]:
+    """What begins each outbox anew, by its name."""
+    membership = Membership(f"{socket.gethostname()}/{os.getpid()}", monotonic_s)
+    several = len(configured.outboxes) > 1
+    return {
+        one.name: partial(
+            _service,
+            one,
+            configured.shared,
+            stopping,
+            membership.seat(one.name),
+            logs.log.bind(outbox=one.name) if several else logs.log,
+        )
+        for one in configured.outboxes
+    }
+
+
+def _service(
+    outbox: Outbox, shared: config.RelaySettings, stopping: Stopping, seat: Seat, log: logs.Logger
+) -> Service:
+    exactly_once = shared.delivery == "exactly-once"
     properties_of = transactional_properties if exactly_once else producer_properties
-    properties = properties_of(settings.kafka_bootstrap_servers, config.kafka_properties())
-    shape = settings.topic_shape
-    maker = None if shape is None else TopicMaker(properties, *shape)
+    properties = properties_of(shared.kafka_bootstrap_servers, config.kafka_properties())
+    maker = None if shared.topic_shape is None else TopicMaker(properties, *shared.topic_shape)
     kind = TransactionalSink if exactly_once else KafkaSink
 
     def make_sink(on_trouble: Callable[[str], None]) -> KafkaSink:
-        envelope = ENVELOPES[settings.envelope]
-        return kind(properties, settings.source, monotonic_s, on_trouble, maker, envelope)
+        envelope = ENVELOPES[shared.envelope]
+        return kind(properties, outbox.source or "", monotonic_s, on_trouble, maker, envelope)
 
-    with logs.configured() as last_words:
-        service = Service(
-            settings.url,
-            make_sink,
-            Topics(properties, maker),
-            keeping,
-            stop_on_signals(last_words),
-            listening=settings.wakeup == "listen",
-        )
-        service.run(until_drained)
+    return Service(
+        outbox.url,
+        make_sink,
+        Topics(properties, maker),
+        Keeping(shared.retention, shared.retention_bytes),
+        stopping,
+        seat,
+        listening=shared.wakeup == "listen",
+        logger=log,
+    )

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import click
 
-from relay import config
+from relay.cli.options import chosen_outbox, outbox_option
 from relay.core.blockers import Blocker, Blockers
 from relay.core.status import Retained, Status
 from relay.postgres.cluster import check_schema
@@ -18,10 +18,11 @@ __all__ = ["status"]
 
 
 @click.command()
+@outbox_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(as_json: bool) -> None:
     """Show what is pending, who leads, what is kept, and what is in the way."""
-    with closing(connect(config.load_database().url, "status")) as connection:
+    with closing(connect(chosen_outbox().url, "status")) as connection:
         check_schema(connection)
         found = read_status(connection)
     click.echo(json.dumps(found.to_dict()) if as_json else _for_people(found))

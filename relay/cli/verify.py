@@ -13,6 +13,7 @@ from relay import config
 from relay.admin.verify import Verified
 from relay.admin.verify import verify as compare
 from relay.cli.moments import Moment, MomentType, shown
+from relay.cli.options import chosen_of, outbox_option
 from relay.core.span import ORIGIN
 from relay.errors import BadConfiguration
 from relay.kafka.log_reader import LogReader
@@ -38,6 +39,7 @@ _WRONG = {
 
 
 @click.command()
+@outbox_option
 @click.option("--since", type=MomentType(), required=True, help="A time, or an age: 90m, 2h, 7d.")
 @click.option("--until", type=MomentType(), help="Published before then.")
 @click.option("--topic", help="This topic only; also finds what was invented in it.")
@@ -48,21 +50,22 @@ def verify(since: Moment, until: Moment | None, topic: str | None, as_json: bool
     Changes nothing, and may run beside a relay. Exit 0: nothing was lost, invented, reordered or
     changed. 1: something was; the first of it is named.
     """
-    settings = config.load({}, faults)
+    configured = config.load({}, faults)
+    settings, outbox = configured.shared, chosen_of(configured.outboxes)
     if settings.envelope != "cloudevents":
         raise BadConfiguration(
             f"RELAY_ENVELOPE: is {settings.envelope}; `relay verify` knows records by the headers "
             "of cloudevents, and can tell nothing of others"
         )
     with (
-        closing(connect(settings.url, "verify")) as connection,
+        closing(connect(outbox.url, "verify")) as connection,
         closing(LogReader(settings.kafka_bootstrap_servers, config.kafka_properties())) as reader,
     ):
         check_schema(connection)
         retained = Retained(connection)
         until_s = float("inf") if until is None else until.resolved(retained.now_s)
         stretch = Stretch(since.resolved(retained.now_s), until_s)
-        found = compare(retained, reader, settings.source, stretch, topic, _Ticker().tick)
+        found = compare(retained, reader, outbox.source or "", stretch, topic, _Ticker().tick)
     click.echo(json.dumps(_as_json(found)) if as_json else "\n".join(_for_people(found)))
     if not found.ok:
         sys.exit(1)

@@ -18,7 +18,14 @@ so that writers under load do not notify.
 
 from __future__ import annotations
 
-__all__ = ["SLEEP_S_MAX", "WINDOW_EVERY_S", "may_sleep", "next_rest_s", "retry_rest_s"]
+__all__ = [
+    "SLEEP_S_MAX",
+    "WINDOW_EVERY_S",
+    "may_sleep",
+    "next_rest_s",
+    "restart_rest_s",
+    "retry_rest_s",
+]
 
 SHORTEST_REST_S = 0.001
 LONGEST_REST_S = 0.020
@@ -49,6 +56,10 @@ flow: 0.7 s in all. One that was just created is unknown to some brokers for a m
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 
+FIRST_RESTART_S = 1.0
+LONGEST_RESTART_S = 60.0
+"""What ended one outbox of several does not pass by itself: a person migrates, or grants."""
+
 
 def next_rest_s(previous_s: float, silent_for_s: float) -> float:
     """Seconds to rest after a look that found nothing.
@@ -71,3 +82,11 @@ def retry_rest_s(attempts: int) -> float:
     Doubling from 0.1 s up to 5 s.
     """
     return min(FIRST_RETRY_S * 2.0 ** min(attempts - 1, 10), LONGEST_RETRY_S)
+
+
+def restart_rest_s(failures: int) -> float:
+    """Seconds to rest before an outbox that failed so often in a row (1 or more) is begun anew.
+
+    Doubling from 1 s up to 60 s.
+    """
+    return min(FIRST_RESTART_S * 2.0 ** min(failures - 1, 10), LONGEST_RESTART_S)

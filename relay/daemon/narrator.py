@@ -16,7 +16,7 @@ from relay.core.parking import BEHIND, Parked
 from relay.core.retention import Emptied
 from relay.daemon.clock import monotonic_s
 from relay.daemon.housekeeping import Found
-from relay.observe.logs import log
+from relay.observe.logs import Logger, log
 
 __all__ = ["Narrator"]
 
@@ -24,7 +24,7 @@ LONGEST_QUIET_S = 60.0
 SLOW_ACK_S = 10.0
 
 WAITS = "events wait in the database; it goes on by itself"
-CHECK_URL = "check RELAY_DATABASE_URL; this does not pass by itself"
+CHECK_URL = "check RELAY_DATABASE_URL, or the one of this outbox; this does not pass by itself"
 KEY_WAITS = "its key waits behind it, others flow: see `relay parked list`"
 TOPIC_AWAITED = "the topic's events wait, others flow; they go out by themselves once it is there"
 CUT_SHORT = (
@@ -45,7 +45,9 @@ NOT_PASSING = (
 class Narrator:
     """One relay's voice."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: Logger = log) -> None:
+        """`logger` names the outbox, where there are several."""
+        self._log = logger
         self._quiet_s = 0.0
         self._quiet_until_s = 0.0
         self._unsaid = 0
@@ -61,20 +63,20 @@ class Narrator:
                 self._quiet_s = self._quiet_until_s = 0.0
                 self._slow_after_s = SLOW_ACK_S
             case _, told.Doubtful(reason):
-                log.warning(
+                self._log.warning(
                     "delivery_in_doubt", reason=reason, tried=relay.attempts + 1, advice=WAITS
                 )
             case do.Send(rows, _, _), told.Refused(reason, None, None) if len(rows) > 1:
                 advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
-                log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
+                self._log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
             case do.ReportBlocked(event_id, reason), _:
                 advice = (
                     "later events wait behind it; it goes on by itself once the broker takes it"
                 )
-                log.error("event_refused", event_id=event_id, reason=reason, advice=advice)
+                self._log.error("event_refused", event_id=event_id, reason=reason, advice=advice)
             case do.Save(_, unblocks, parked), told.Saved():
                 if unblocks:
-                    log.info("event_accepted", advice="delivery goes on")
+                    self._log.info("event_accepted", advice="delivery goes on")
                 self._set_aside(parked)
 
     def _set_aside(self, parked: Sequence[Parked]) -> None:
@@ -83,7 +85,7 @@ class Narrator:
             if reason != BEHIND:
                 advice = TOPIC_AWAITED if passing else KEY_WAITS
                 held = hold is not None
-                log.error(
+                self._log.error(
                     "event_parked", event_id=row[1], reason=reason, holds_key=held, advice=advice
                 )
 
@@ -93,7 +95,7 @@ class Narrator:
         if now_s < self._quiet_until_s:
             self._unsaid += 1
             return
-        log.warning("broker_trouble", reason=reason, unsaid=self._unsaid, advice=WAITS)
+        self._log.warning("broker_trouble", reason=reason, unsaid=self._unsaid, advice=WAITS)
         self._quiet_s = min(max(1.0, 2 * self._quiet_s), LONGEST_QUIET_S)
         self._quiet_until_s = now_s + self._quiet_s
         self._unsaid = 0
@@ -101,18 +103,18 @@ class Narrator:
     def waiting(self, seconds: float) -> None:
         """Tell that the broker has not acknowledged for so long: after 10 s, 20 s, 40 s, ..."""
         if seconds >= self._slow_after_s:
-            log.warning("waiting_for_broker", seconds=round(seconds, 1), advice=WAITS)
+            self._log.warning("waiting_for_broker", seconds=round(seconds, 1), advice=WAITS)
             self._slow_after_s *= 2
 
     def unreachable(self, reason: str, retry_in_s: float) -> None:
         """Tell that the database is away, or that it never will be there as configured."""
         passing = not any(mark in reason for mark in NOT_PASSING)
         advice = WAITS if passing else CHECK_URL
-        log.warning("unreachable", reason=reason, retry_in_s=retry_in_s, advice=advice)
+        self._log.warning("unreachable", reason=reason, retry_in_s=retry_in_s, advice=advice)
 
     def lease_request_failed(self, reason: str) -> None:
         """Tell that the elector could not ask."""
-        log.warning("lease_request_failed", reason=reason, advice="asked again at once")
+        self._log.warning("lease_request_failed", reason=reason, advice="asked again at once")
 
     def housekeeping(self, found: Found) -> None:
         """Tell of a pass: what was emptied early, who is in the way, and which topics came to be.
@@ -121,21 +123,21 @@ class Narrator:
         """
         self._trouble = ""
         for topic in sorted(found.appeared):
-            log.info("topic_appeared", topic=topic, advice="its events are published now")
+            self._log.info("topic_appeared", topic=topic, advice="its events are published now")
         for leaf, outcome in found.events:
             if leaf.for_room and outcome is Emptied.EMPTIED:
-                log.warning("retention_cut_short", leaf=leaf.slot, advice=CUT_SHORT)
+                self._log.warning("retention_cut_short", leaf=leaf.slot, advice=CUT_SHORT)
         writers = [one for one in found.blockers.named if one.delays_events]
         for one in self._delayed.worth_telling(writers):
-            log.warning("events_delayed", **_of(one), advice=DELAYED)
+            self._log.warning("events_delayed", **_of(one), advice=DELAYED)
         in_use = Emptied.IN_USE in found.outcomes
         for one in self._in_the_way.worth_telling(found.blockers.named if in_use else ()):
-            log.warning("rotation_blocked", **_of(one), advice=IN_THE_WAY)
+            self._log.warning("rotation_blocked", **_of(one), advice=IN_THE_WAY)
 
     def housekeeping_failed(self, reason: str) -> None:
         """Tell that a pass over the rings failed, unless the last one did for the same reason."""
         if reason != self._trouble:
-            log.warning("housekeeping_failed", reason=reason, advice=NOT_EMPTIED)
+            self._log.warning("housekeeping_failed", reason=reason, advice=NOT_EMPTIED)
         self._trouble = reason
 
 

@@ -16,14 +16,15 @@ from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Housekeeping, Keeping
+from relay.daemon.membership import Seat
 from relay.daemon.narrator import Narrator
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
-from relay.daemon.shutdown import DRAIN_LIMIT_S
+from relay.daemon.shutdown import DRAIN_LIMIT_S, Stopping
 from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
-from relay.observe.logs import log
+from relay.observe.logs import Logger, log
 from relay.postgres.cluster import check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
@@ -41,7 +42,7 @@ STANDBY_LOOK_S = 0.5
 
 
 class Service:
-    """One relay process.
+    """One outbox, served by this process.
 
     Holds three connections to the database while it leads, and another for a moment when it looks
     after the rings; one while it stands by. Where writers wake it, it is one more while it leads.
@@ -53,25 +54,30 @@ class Service:
         make_sink: Callable[[Callable[[str], None]], KafkaSink],
         topics: Topics,
         keeping: Keeping,
-        stopping: threading.Event,
+        stopping: Stopping,
+        seat: Seat,
         *,
         listening: bool,
+        logger: Logger = log,
     ) -> None:
         """`make_sink` is handed what is to be told what the client says of its connections.
+
+        `seat`: what the outboxes of this process know of each other; `logger` names this one.
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
         self._url = database_url
         self._listening = listening
         self._keeping = keeping
-        self._narrator = Narrator()
+        self._log = logger
+        self._narrator = Narrator(logger)
         self._sink = make_sink(self._narrator.broker_trouble)
         self._topics = topics
         self._stopping = stopping
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
         self._elector = Elector(
-            owner, self._leases, monotonic_s, self._narrator.lease_request_failed
+            owner, self._leases, monotonic_s, self._narrator.lease_request_failed, seat
         )
         self._owner = owner
         self._failures = 0
@@ -87,16 +93,16 @@ class Service:
         if not self._database_ready():
             return
         self._elector.start()
-        log.info("standby", owner=self._owner)
+        self._log.info("standby", owner=self._owner)
         try:
             while not self._stopping.is_set():
                 if self._serve_once(until_drained) and until_drained:
-                    log.info("drained")
+                    self._log.info("drained")
                     return
         finally:
             if self._elector.stop():
                 self._leases.close()
-            log.info("stopped", owner=self._owner)
+            self._log.info("stopped", owner=self._owner)
 
     def _database_ready(self) -> bool:
         """Wait until the database answers, and see that it is fit to publish from.
@@ -122,13 +128,27 @@ class Service:
                 return until_drained and self._nothing_pending()
             return self._lead(term, until_drained)
         except Fenced as problem:
-            log.warning("stepped_down", term=term, reason=str(problem))
+            self._log.warning("stepped_down", term=term, reason=str(problem))
             self._elector.resign(term or 0)
         except Unreachable as problem:
             self._back_off(problem)
         return False
 
     def _lead(self, term: int, until_drained: bool) -> bool:
+        with self._stopping.followed() as leaving:
+            self._elector.when_to_leave(leaving.set)
+            drained = self._publish(term, leaving, until_drained)
+            stopped = leaving.is_set()
+        if drained or self._stopping.is_set():
+            return drained
+        if not self._elector.trusted(term):
+            reason = "the lease is not trusted any more"
+            self._log.warning("stepped_down", term=term, reason=reason)
+        elif stopped and (heir := self._elector.hand_over(term)):
+            self._log.info("handed_over", term=term, to=heir)
+        return False
+
+    def _publish(self, term: int, leaving: threading.Event, until_drained: bool) -> bool:
         with (
             closing(connect(self._url, "cursor")) as connection,
             closing(PageReader(self._url)) as reader,
@@ -138,15 +158,12 @@ class Service:
         ):
             epoch = self._admitted(connection)
             outbox, wakes = outbox_name(connection), "listen" if self._listening else "poll"
-            log.info(
-                "leading", term=term, epoch=epoch, outbox=outbox, owner=self._owner, wakeup=wakes
+            self._log.info(
+                "leading", term=term, epoch=epoch, outbox_id=outbox, owner=self._owner, wakeup=wakes
             )
             self._sink.enter(epoch, outbox)
             housekeeping.start()
-            drained = self._pump(term, connection, pages, wakeup).run(until_drained)
-        if not drained and not self._stopping.is_set():
-            log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
-        return drained
+            return self._pump(term, connection, pages, leaving, wakeup).run(until_drained)
 
     def _admitted(self, connection: Connection) -> str:
         """The epoch, once the database is found fit to publish from."""
@@ -168,7 +185,12 @@ class Service:
             yield wakeup
 
     def _pump(
-        self, term: int, connection: Connection, pages: ReadAhead, wakeup: PostgresWakeup | None
+        self,
+        term: int,
+        connection: Connection,
+        pages: ReadAhead,
+        leaving: threading.Event,
+        wakeup: PostgresWakeup | None,
     ) -> Pump:
         return Pump(
             store=PostgresCursorStore(connection, self._owner, term),
@@ -177,7 +199,7 @@ class Service:
             wakeup=wakeup,
             trusted=lambda: self._elector.trusted(term),
             clock=monotonic_s,
-            stopping=self._stopping,
+            stopping=leaving,
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,
             on_wait=self._narrator.waiting,

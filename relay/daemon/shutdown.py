@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 from relay.observe.logs import LastWords, log
 
-__all__ = ["DRAIN_LIMIT_S", "stop_on_signals"]
+__all__ = ["DRAIN_LIMIT_S", "Stopping", "stop_on_signals"]
 
 DRAIN_LIMIT_S = 10.0
 """How long a stop waits for the broker's acknowledgements."""
@@ -34,12 +36,39 @@ LAST_WORDS_S = 0.3
 EX_TEMPFAIL = 75
 
 
-def stop_on_signals(last_words: LastWords) -> threading.Event:
+class Stopping(threading.Event):
+    """The whole process is to stop. A part of it can be stopped alone, by an event that follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followers: set[threading.Event] = set()
+
+    def set(self) -> None:
+        """Stop all: also what begins at this moment."""
+        super().set()
+        for follower in tuple(self._followers):
+            follower.set()
+
+    @contextmanager
+    def followed(self) -> Iterator[threading.Event]:
+        """Gives an event that is set with this one, or by itself."""
+        follower = threading.Event()
+        self._followers.add(follower)
+        # Added first, then looked at: whichever way the two cross, one of them sees the other.
+        if self.is_set():
+            follower.set()
+        try:
+            yield follower
+        finally:
+            self._followers.discard(follower)
+
+
+def stop_on_signals(last_words: LastWords) -> Stopping:
     """An event that SIGTERM and SIGINT set.
 
     A second signal, or the hard limit, ends the process at once, after `last_words`.
     """
-    stopping = threading.Event()
+    stopping = Stopping()
     signals: SimpleQueue[int] = SimpleQueue()
     args = (signals, stopping, last_words)
     threading.Thread(target=_heed, args=args, name="signals", daemon=True).start()

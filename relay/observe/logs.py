@@ -14,9 +14,11 @@ import structlog
 
 from relay.observe.lines import LineWriter
 
-__all__ = ["LastWords", "configured", "log"]
+__all__ = ["LastWords", "Logger", "configured", "log"]
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
+Logger = structlog.stdlib.BoundLogger
+
+log: Logger = structlog.get_logger()
 
 AT_EXIT_S = 2.0
 """How long the end of a process waits for a reader to take the last lines."""

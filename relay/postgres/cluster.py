@@ -11,7 +11,7 @@ from relay.postgres.connect import Connection, pinned_transaction, translated_er
 
 __all__ = ["SCHEMA_VERSION", "check_schema", "enter_epoch", "outbox_name", "refuse_hazards"]
 
-SCHEMA_VERSION = "0015_expand_debezium"
+SCHEMA_VERSION = "0016_expand_fleet"
 """The revision that this relay was written for; a test holds it to the newest migration."""
 
 _SQL = sql.load("cluster")

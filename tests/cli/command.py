@@ -13,7 +13,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from relay.cli.main import main
-from tests.support.processes import environment
+from tests.support.processes import Databases, environment
 
 _CATCH_SIGNALS = ("run", "replay")
 
@@ -33,7 +33,11 @@ class Outcome:
 
 
 def relay(
-    *args: str, database_url: str = "", bootstrap_servers: str = "", unset: str = "", **env: str
+    *args: str,
+    database_url: Databases = "",
+    bootstrap_servers: str = "",
+    unset: str = "",
+    **env: str,
 ) -> Outcome:
     """Run `relay ARGS...` to its end, without the variables named in `unset`.
 

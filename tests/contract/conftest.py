@@ -57,7 +57,8 @@ class World(Protocol):
     def time_passes(self, seconds: float) -> None: ...
     def writer(self) -> AbstractContextManager[Writer]: ...
     def commit_prepared(self) -> None: ...
-    def lease_expires(self) -> None: ...
+    def lease_expires(self, after_s: float = LEASE_TTL_S) -> None: ...
+    def claim_ages(self, seconds: float) -> None: ...
     def blocked(self) -> tuple[str, str] | None: ...
     def retry_all(self) -> None: ...
     def pause(self, topic: str, key: str | None) -> None: ...
@@ -97,8 +98,11 @@ class FakeWorld:
         (xid,) = self._database.prepared
         self._database.end_prepared(xid, commit=True)
 
-    def lease_expires(self) -> None:
-        self._database.now_s += LEASE_TTL_S + 0.001
+    def lease_expires(self, after_s: float = LEASE_TTL_S) -> None:
+        self._database.now_s += after_s + 0.001
+
+    def claim_ages(self, seconds: float) -> None:
+        self._database.now_s += seconds
 
     def blocked(self) -> tuple[str, str] | None:
         return self._database.lease.blocked
@@ -193,10 +197,19 @@ class PostgresWorld:
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("commit prepared 'contract'")
 
-    def lease_expires(self) -> None:
+    def lease_expires(self, after_s: float = LEASE_TTL_S) -> None:
         """The row says until when; nobody has to wait for it."""
+        self._age("expires_at", after_s)
+
+    def claim_ages(self, seconds: float) -> None:
+        self._age("claimed_at", seconds)
+
+    def _age(self, column: str, seconds: float) -> None:
         with psycopg.connect(self._url) as connection:
-            connection.execute("update outbox.lease set expires_at = clock_timestamp()")
+            connection.execute(
+                f"update outbox.lease set {column} = {column} - make_interval(secs => %s)",
+                (seconds,),
+            )
 
     def blocked(self) -> tuple[str, str] | None:
         with psycopg.connect(self._url) as connection:

@@ -25,7 +25,7 @@ def write(world: World, *numbers: int, key: str | None = "k") -> None:
 def leading(world: World, owner: str = "a") -> CursorStore:
     """A store under a term that was just granted."""
     term = world.leases().acquire(owner)
-    assert term is not None
+    assert isinstance(term, int)
     return world.store(owner, term)
 
 

@@ -30,7 +30,7 @@ class Leader:
 @pytest.fixture
 def leader(world: World) -> Leader:
     term = world.leases().acquire("a")
-    assert term is not None
+    assert isinstance(term, int)
     return Leader(world.store("a", term), world.rotation("a", term))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from relay.core.fleet import Claim, Held, Renewed
 from relay.core.lease import LEASE_TTL_S, TRUST_MARGIN_S
 from relay.daemon.elector import Elector
+from relay.daemon.membership import Membership
 from relay.errors import Unreachable
 
 TRUST_S = LEASE_TTL_S - TRUST_MARGIN_S
@@ -21,23 +23,31 @@ class Store:
         self.taken = False
         self.away = False
         self.owners: list[str] = []
+        self.claim: Claim | None = None
+        self.handed: list[tuple[str, int, Claim]] = []
 
     def clock(self) -> float:
         return self.now_s
 
-    def acquire(self, owner: str) -> int | None:
+    def acquire(self, owner: str, leads: int = 0, *, claims: bool = False) -> int | Held:
         self._answer(owner)
         if self.taken:
-            return None
+            return Held(1)
         self.term += 1
         return self.term
 
-    def renew(self, owner: str, term: int) -> bool:
+    def renew(self, owner: str, term: int, leads: int = 1) -> Renewed | None:
         self._answer(owner)
-        return term == self.term and not self.taken
+        return Renewed(self.claim) if term == self.term and not self.taken else None
 
     def release(self, owner: str) -> None:
         self._answer(owner)
+
+    def hand_over(self, owner: str, term: int, claim: Claim) -> bool:
+        self._answer(owner)
+        self.taken = True
+        self.handed.append((owner, term, claim))
+        return True
 
     def _answer(self, owner: str) -> None:
         self.owners.append(owner)
@@ -57,8 +67,20 @@ def troubles() -> list[str]:
 
 
 @pytest.fixture
-def elector(store: Store, troubles: list[str]) -> Elector:
-    return Elector("me", store, store.clock, troubles.append)
+def membership(store: Store) -> Membership:
+    return Membership("me", store.clock)
+
+
+@pytest.fixture
+def elector(store: Store, troubles: list[str], membership: Membership) -> Elector:
+    return Elector("me", store, store.clock, troubles.append, membership.seat("this"))
+
+
+@pytest.fixture
+def claimed(store: Store, membership: Membership) -> None:
+    """Another claims the outbox, and this process leads a second one."""
+    membership.seat("that").granted()
+    store.claim = Claim("heir", 0)
 
 
 def test_a_granted_term_is_trusted_and_no_other(elector: Elector) -> None:
@@ -167,9 +189,9 @@ def test_a_term_that_was_resigned_while_its_renewal_was_on_the_way_stays_resigne
     elector.attempt()
     renew = store.renew
 
-    def renew_and_meanwhile_resign(owner: str, term: int) -> bool:
+    def renew_and_meanwhile_resign(owner: str, term: int, leads: int) -> Renewed | None:
         elector.resign(term)
-        return renew(owner, term)
+        return renew(owner, term, leads)
 
     monkeypatch.setattr(store, "renew", renew_and_meanwhile_resign)
     elector.attempt()
@@ -195,3 +217,92 @@ def test_a_stopped_elector_has_given_the_lease_back(
     elector.stop()
 
     assert released == ["me"]
+
+
+@pytest.mark.usefixtures("claimed")
+def test_a_claim_lets_the_term_go_on_until_it_was_left_cleanly(
+    elector: Elector, store: Store
+) -> None:
+    left: list[bool] = []
+    elector.attempt()
+    elector.when_to_leave(lambda: left.append(True))
+    elector.attempt()
+    elector.attempt()
+
+    assert left == [True]
+    assert elector.trusted(1)
+    assert store.handed == []
+
+
+@pytest.mark.usefixtures("claimed")
+def test_what_was_left_is_handed_to_the_claimant_and_not_trusted_any_more(
+    elector: Elector, store: Store
+) -> None:
+    elector.attempt()
+    elector.attempt()
+
+    assert elector.hand_over(1) == "heir"
+    assert not elector.trusted(1)
+    elector.attempt()
+    assert store.handed == [("me", 1, Claim("heir", 0))]
+
+
+@pytest.mark.usefixtures("claimed")
+def test_who_begins_to_act_in_a_term_that_was_claimed_before_leaves_at_once(
+    elector: Elector,
+) -> None:
+    left: list[bool] = []
+    elector.attempt()
+    elector.attempt()
+    elector.when_to_leave(lambda: left.append(True))
+
+    assert left == [True]
+
+
+@pytest.mark.usefixtures("claimed")
+def test_an_outbox_that_is_given_away_is_not_counted_any_more(
+    elector: Elector, membership: Membership
+) -> None:
+    elector.attempt()
+    assert membership.leads == 2
+    elector.attempt()
+    elector.attempt()
+
+    assert membership.leads == 1
+
+
+def test_the_leader_of_one_outbox_does_not_give_it_away(elector: Elector, store: Store) -> None:
+    store.claim = Claim("heir", 0)
+    elector.attempt()
+    elector.attempt()
+
+    assert elector.hand_over(1) is None
+    assert elector.trusted(1)
+
+
+@pytest.mark.usefixtures("claimed")
+def test_a_handover_that_does_not_arrive_is_told_and_the_lease_is_asked_for_again(
+    elector: Elector, store: Store, troubles: list[str]
+) -> None:
+    elector.attempt()
+    elector.attempt()
+    elector.hand_over(1)
+    store.away = True
+    elector.attempt()
+    store.away = False
+    elector.attempt()
+
+    assert troubles == ["database: away"]
+    assert elector.await_term(0.0) == 2
+
+
+def test_a_lease_that_hangs_is_not_counted_as_led(
+    elector: Elector, store: Store, membership: Membership
+) -> None:
+    elector.attempt()
+    store.now_s += TRUST_S
+
+    assert elector.await_term(0.0) is None
+    assert membership.leads == 0
+    elector.attempt()
+    assert membership.leads == 1

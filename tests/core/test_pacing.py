@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.pacing import may_sleep, next_rest_s, retry_rest_s
+from relay.core.pacing import may_sleep, next_rest_s, restart_rest_s, retry_rest_s
 
 
 def rests_s(count: int, silent_for_s: float = 0.0) -> list[float]:
@@ -57,3 +57,7 @@ def test_tries_are_made_at_doubling_distances_up_to_five_seconds() -> None:
 
 def test_a_million_failures_in_a_row_do_not_overflow() -> None:
     assert retry_rest_s(1_000_000) == 5.0
+
+
+def test_what_needs_a_person_is_begun_anew_less_and_less_often_up_to_a_minute() -> None:
+    assert [restart_rest_s(failures) for failures in (1, 2, 3, 6, 7, 99)] == [1, 2, 4, 32, 60, 60]

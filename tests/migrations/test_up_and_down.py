@@ -39,6 +39,7 @@ REVISIONS = [
     "0013_expand_parking",
     "0014_expand_wakeup",
     "0015_expand_debezium",
+    "0016_expand_fleet",
 ]
 
 PARKED = """insert into inbox.parked

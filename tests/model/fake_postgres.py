@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from relay.core.cursor import Cursor
+from relay.core.fleet import CLAIM_GOOD_S, Claim
 from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
@@ -42,6 +43,16 @@ class LeaseRow:
     term: int = 0
     expires_at_s: float = float("-inf")
     blocked: tuple[str, str] | None = None
+    leads: int = 0
+    claim: Claim | None = None
+    claimed_at_s: float = float("-inf")
+
+    def claimable(self, owner: str, leads: int, now_s: float) -> bool:
+        """Whether no claim stands that is as good as this one."""
+        claim = self.claim
+        if claim is None or claim.owner == owner or claim.leads > leads:
+            return True
+        return self.claimed_at_s < now_s - CLAIM_GOOD_S
 
 
 @dataclass(frozen=True, slots=True)

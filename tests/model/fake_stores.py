@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from relay.core.cursor import Cursor
+from relay.core.fleet import CLAIM_GOOD_S, HEIR_TAKES_WITHIN_S, Claim, Held, Renewed
 from relay.core.inputs import Loaded, NothingAhead, Opened, Row, Rows, Saved, position
 from relay.core.lease import LEASE_TTL_S
 from relay.core.parking import Parked
@@ -180,22 +181,43 @@ class FakeLeaseStore:
     def __init__(self, database: FakePostgres) -> None:
         self._database = database
 
-    def acquire(self, owner: str) -> int | None:
-        lease = self._database.lease
-        if lease.expires_at_s >= self._database.now_s and lease.owner != owner:
-            return None
-        expires_at_s = self._database.now_s + LEASE_TTL_S
+    def acquire(self, owner: str, leads: int = 0, *, claims: bool = False) -> int | Held:
+        lease, now_s = self._database.lease, self._database.now_s
+        if lease.expires_at_s >= now_s and lease.owner != owner:
+            if claims and lease.claimable(owner, leads, now_s):
+                self._database.store_lease(claim=Claim(owner, leads), claimed_at_s=now_s)
+            return Held(lease.leads)
         self._database.store_lease(
-            owner=owner, term=lease.term + 1, expires_at_s=expires_at_s, blocked=None
+            owner=owner,
+            term=lease.term + 1,
+            expires_at_s=now_s + LEASE_TTL_S,
+            leads=leads + 1,
+            claim=None,
+            blocked=None,
         )
         return self._database.lease.term
 
-    def renew(self, owner: str, term: int) -> bool:
-        if (self._database.lease.owner, self._database.lease.term) != (owner, term):
-            return False
-        self._database.store_lease(expires_at_s=self._database.now_s + LEASE_TTL_S)
-        return True
+    def renew(self, owner: str, term: int, leads: int = 1) -> Renewed | None:
+        lease, now_s = self._database.lease, self._database.now_s
+        if (lease.owner, lease.term) != (owner, term):
+            return None
+        self._database.store_lease(expires_at_s=now_s + LEASE_TTL_S, leads=leads)
+        return Renewed(lease.claim if now_s <= lease.claimed_at_s + CLAIM_GOOD_S else None)
 
     def release(self, owner: str) -> None:
         if self._database.lease.owner == owner:
-            self._database.store_lease(owner=None, expires_at_s=float("-inf"))
+            self._database.store_lease(owner=None, expires_at_s=float("-inf"), leads=0)
+
+    def hand_over(self, owner: str, term: int, claim: Claim) -> bool:
+        lease, now_s = self._database.lease, self._database.now_s
+        if (lease.owner, lease.term) != (owner, term):
+            return False
+        kept_until_s = now_s + HEIR_TAKES_WITHIN_S
+        self._database.store_lease(
+            owner=claim.owner,
+            term=term + 1,
+            expires_at_s=kept_until_s,
+            leads=claim.leads + 1,
+            claim=None,
+        )
+        return True

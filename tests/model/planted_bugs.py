@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened, Rows
-from relay.core.machine import Moment, Relay, step
+from relay.core.machine import Moment, Relay, State, step
 from relay.core.parking import Parked
 from relay.core.reached import Reached
 from relay.core.retention import Survey
@@ -225,6 +226,13 @@ def holding_nothing(relay: Relay, given: told.Input, moment: Moment) -> Step:
     return replace(relay, held=frozenset()), effect
 
 
+def leaving_at_once(relay: Relay, given: told.Input, moment: Moment) -> Step:
+    """Hands over as soon as the broker has acknowledged, and stores nothing of it."""
+    if moment.stopping and isinstance(given, told.Acked):
+        return replace(relay, state=State.STOPPED), do.Stop()
+    return step(relay, given, moment)
+
+
 def remembering(
     session: Session, owner: str, term: int, reading: Reading, memory: list[Cursor]
 ) -> CursorStore:
@@ -266,5 +274,6 @@ PLANTED: dict[str, tuple[Parts, str]] = {
     "hold lost on restart": (Parts(make_store=forgetful), "I3"),
     "cursor passes a refused event without its copy": (Parts(make_store=copyless), "I1"),
     "hold ended with events left behind": (Parts(make_store=head_only), "I3"),
+    "handed over before the cursor is stored": (Parts(step=leaving_at_once), "I5"),
     "released in another order": (Parts(Backwards()), "I3"),
 }

@@ -132,6 +132,15 @@ class RelayMachine(RuleBasedStateMachine):
         self.database.now_s += LEASE_TTL_S + 1.0
         self.processes[relay].run(5)
 
+    @rule(relay=relays, steps=st.integers(0, 4))
+    def one_is_handed_over_to_the_other(self, relay: int, steps: int) -> None:
+        """Found by a renewal at any point of a window; the pump learns of it in the midst."""
+        leader, heir = self.processes[relay], self.processes[1 - relay]
+        heir.claim()
+        leader.elector.attempt()
+        leader.run(steps)
+        heir.run(steps)
+
     @rule(relay=relays, cleanly=st.booleans())
     def end_and_start_again(self, relay: int, cleanly: bool) -> None:
         process = self.processes[relay]
@@ -279,6 +288,8 @@ class RelayMachine(RuleBasedStateMachine):
             process.half_a_step()
         leader = self._leader()
         self.end_and_start_again(relay=1 - leader, cleanly=False)
+        # A claim of the one that is gone may still be granted, and is then waited for.
+        self.processes[leader].run(STEPS_OF_A_BURST)
         self.database.now_s += 60.0
         self.processes[leader].run_until_idle(STEPS_TO_DRAIN_MAX)
         self.database.operate(self.database.desk.retry(None).resume())

@@ -21,6 +21,7 @@ from relay.core.turns import Step
 from relay.core.window import Window
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Keeping, RotationPass
+from relay.daemon.membership import Membership
 from relay.errors import Fenced, InvariantBroken, Unreachable
 from relay.ports import CursorStore, Rotation, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
@@ -126,7 +127,13 @@ class Process:
 
     def __post_init__(self) -> None:
         leases = FakeLeaseStore(self.database)
-        self.elector = Elector(self.owner, leases, lambda: self.database.now_s, lambda _: None)
+        membership = Membership(self.owner, lambda: self.database.now_s)
+        # It leads another outbox, so that it gives this one to whoever claims it and leads none.
+        membership.seat("another").granted()
+        seat = membership.seat("this")
+        self.elector = Elector(
+            self.owner, leases, lambda: self.database.now_s, lambda _: None, seat
+        )
         self._leases = leases
         self._term: _Term | None = None
         self._relay = Relay()
@@ -134,6 +141,7 @@ class Process:
         self._may_act = False
         self._renewed_at_s = self.database.now_s
         self._housekeeping: tuple[RotationPass, Survey] | None = None
+        self._leaving = False
 
     @property
     def idle(self) -> bool:
@@ -238,6 +246,10 @@ class Process:
         self._close()
         self._leases.release(self.owner)
 
+    def claim(self) -> None:
+        """Ask whoever leads for the outbox, as a standby of a fleet does that leads no other."""
+        self._leases.acquire(self.owner, leads=0, claims=True)
+
     def die(self) -> None:
         """SIGKILL: what is in flight may be repeated by the next leader."""
         self.allow(self.unstored)
@@ -266,7 +278,21 @@ class Process:
         sink = parts.make_sink(self.broker, store, self)
         wakeup = parts.make_wakeup(session, store)
         self._term = _Term(number, store, FakePageSource(session, parts.reading), sink, wakeup)
+        self._leaving = False
+        self.elector.when_to_leave(self._leave)
         self._tell(told.Elected())
+
+    def _leave(self) -> None:
+        self._leaving = True
+
+    def _hand_over(self, term: _Term) -> None:
+        """A clean stop of the term alone: the process lives on, and nothing may be repeated."""
+        self.elector.hand_over(term.number)
+        self.elector.attempt()
+        self._close()
+        self._relay, self._effect, self._term = Relay(), do.StandBy(), None
+        self._may_act = False
+        self.unstored = 0
 
     def _lose(self) -> None:
         self.allow(self.unstored)
@@ -281,11 +307,14 @@ class Process:
             self._term.wakeup.close()
 
     def _tell(self, given: told.Input) -> None:
-        moment = Moment(self.database.now_s, self.stopping, self.listening)
+        moment = Moment(self.database.now_s, self.stopping or self._leaving, self.listening)
         self._relay, self._effect = self.parts.step(self._relay, given, moment)
         if isinstance(self._effect, do.Stop):
             assert self._relay.state is State.STOPPED
-            self.stopped = True
+            if self.stopping or self._term is None:
+                self.stopped = True
+            else:
+                self._hand_over(self._term)
 
     def _perform(self, effect: do.Effect, term: _Term) -> told.Input:
         match effect:
@@ -307,6 +336,11 @@ class Process:
             case do.Rest(seconds):
                 self.database.now_s += seconds
                 return told.Rested()
+            case _:
+                return self._perform_sleep(effect, term)
+
+    def _perform_sleep(self, effect: do.Effect, term: _Term) -> told.Input:
+        match effect:
             case do.LieDown():
                 return told.Asleep() if term.wakeup.lie_down() else told.Disturbed()
             case do.Sleep(seconds):

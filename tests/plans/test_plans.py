@@ -27,6 +27,7 @@ STARTS = (LEAF - 5_000, 3 * LEAF, 5 * LEAF + 7, 8 * LEAF)
 POPULATED = (0, 1, 3, 5)
 EVENTS_PUBLISHED_EACH = 20_000
 EVENTS_PENDING = 10_000
+LEASES = ("acquire", "claim", "leader", "renew", "release")
 
 
 ADOPTED = ("ids", "topics", "keys", "types", "content_types", "payloads", "headers")
@@ -75,7 +76,7 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     window = ring.window.cursor.window
     in_window = plan_parameters(window)
     all_kept = dict.fromkeys(("topic", "key", "type", "id"))
-    lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0}
+    lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0, "leads": 1, "good_s": 2.0}
     entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
     event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
     chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
@@ -118,9 +119,8 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "cursor_append": {**entry, **lease},
         "cursor_block": {**event, **lease},
         "cursor_unblock": lease,
-        "lease_acquire": lease,
-        "lease_renew": lease,
-        "lease_release": lease,
+        **dict.fromkeys((f"lease_{name}" for name in LEASES), lease),
+        "lease_hand_over": {**lease, "heir": "h", "keep_s": 3.0},
         "cluster_epoch_add": {"system": 1, "timeline": 1},
         "blockers_named": {"after_s": 10.0},
         "rotation_survey": {"retention_s": 86_400.0},

@@ -20,7 +20,7 @@ def leading(database_url: str, owner: str = OWNER) -> Iterator[PostgresCursorSto
     leases = PostgresLeaseStore(database_url)
     try:
         term = leases.acquire(owner)
-        assert term is not None, "another holds the lease"
+        assert isinstance(term, int), "another holds the lease"
         with closing(connect(database_url, "cursor")) as connection:
             yield PostgresCursorStore(connection, owner, term)
     finally:

@@ -97,6 +97,9 @@ TABLE = """
     lease_acquire            -         -         x       -         -         -         -
     lease_renew              -         -         x       -         -         -         -
     lease_release            -         -         x       -         -         -         -
+    lease_claim              -         -         x       -         -         -         -
+    lease_leader             -         -         x       x         -         -         -
+    lease_hand_over          -         -         x       -         -         -         -
     status_lease             -         -         x       x         -         -         -
     status_pending           -         -         x       x         -         -         -
     status_parked            -         -         x       x         -         x         -
@@ -218,7 +221,8 @@ SQL = {
 _RANGES = {"low": "{1}", "high": "{2}"}
 _PLACE = {"first": 0, "last": 9, "leaf": 0, "since": "1:1:", "until": "2:2:", "limit": 1}
 _KEPT = dict.fromkeys(("topic", "key", "type", "id"))
-_LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0}
+_LEASES = ("acquire", "claim", "leader", "renew", "release")
+_LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0, "leads": 1, "good_s": 2.0}
 _ENTRY = {"number": 1, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
 _CHOSEN = {"topic": "t", "key": "k", "id": str(uuid4()), "older_than_s": 0.0}
 _KEY = {"topic": "t", "key": "k", "who": "w", "why": "y"}
@@ -271,7 +275,9 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "adopt_take": {"limit": 1},
     "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
     "adopt_mark": {"ids": [1]},
-    **dict.fromkeys(("cursor_unblock", "lease_acquire", "lease_renew", "lease_release"), _LEASE),
+    **dict.fromkeys((f"lease_{name}" for name in _LEASES), _LEASE),
+    "lease_hand_over": {**_LEASE, "heir": "h", "keep_s": 3.0},
+    "cursor_unblock": _LEASE,
 }
 
 # A table of the user's that is taken over: whose rights on it he grants himself.

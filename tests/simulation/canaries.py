@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from coordinator.inbox.places import Taking
 from relay.core.cursor import Cursor
+from relay.core.fleet import Claim
 from relay.core.inputs import Loaded, NothingAhead, Opened
 from relay.core.lease import Lease
 from relay.core.snapshot import Snapshot
@@ -74,9 +75,9 @@ class WithoutTerm(FakeCursorStore):
 class TrustedFromTheReply(Elector):
     """Counts its trust from when it heard of the renewal."""
 
-    def _asked(self, held: Lease | None, asked_at_s: float) -> Lease | None:
-        lease = super()._asked(held, asked_at_s)
-        return None if lease is None else lease.renewed(self._clock())
+    def _asked(self, held: Lease | None, asked_at_s: float) -> tuple[Lease | None, Claim | None]:
+        lease, claim = super()._asked(held, asked_at_s)
+        return None if lease is None else lease.renewed(self._clock()), claim
 
 
 def cut_by_txid(
@@ -116,6 +117,7 @@ ALSO_SEEN_BY = {
 
 NOT_HERE = {
     "rotation of the leaf that is written to": "a leaf is locked for no time here",
+    "handed over before the cursor is stored": "the pump knows no other machine",
     "key of a parked event not held": "the machine itself has it, and the pump knows no other",
 }
 

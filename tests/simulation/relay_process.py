@@ -17,12 +17,14 @@ from typing import cast
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.cursor import Cursor
+from relay.core.fleet import Claim, Held, Renewed
 from relay.core.lease import REQUEST_TIMEOUT_S
 from relay.core.machine import Relay
 from relay.core.pacing import retry_rest_s
 from relay.core.retention import PASS_AGAIN_S, next_pass_s
 from relay.daemon.elector import Elector
 from relay.daemon.housekeeping import Keeping, RotationPass
+from relay.daemon.membership import Membership
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
 from relay.errors import Fenced, Unreachable
@@ -139,7 +141,10 @@ class RelayProcess:
         server = self._around.server
         leases = remote(self.line, LeasesOf(server), REQUEST_TIMEOUT_S)
         parts = self._around.parts
-        elector = parts.make_elector(self.owner, leases, lambda: parts.clock(self), lambda _: None)
+        seat = Membership(self.owner, self.wall_clock_s).seat("the only one")
+        elector = parts.make_elector(
+            self.owner, leases, lambda: parts.clock(self), lambda _: None, seat
+        )
         elector._wake = cast(threading.Event, EventInTime(self.machine))
         elector._thread = cast(threading.Thread, ThreadInTime(self.machine, elector._keep))
         return elector
@@ -258,11 +263,14 @@ class LeasesOf:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def acquire(self, owner: str) -> int | None:
-        return FakeLeaseStore(self._server.database).acquire(owner)
+    def acquire(self, owner: str, leads: int = 0, *, claims: bool = False) -> int | Held:
+        return FakeLeaseStore(self._server.database).acquire(owner, leads, claims=claims)
 
-    def renew(self, owner: str, term: int) -> bool:
-        return FakeLeaseStore(self._server.database).renew(owner, term)
+    def renew(self, owner: str, term: int, leads: int = 1) -> Renewed | None:
+        return FakeLeaseStore(self._server.database).renew(owner, term, leads)
 
     def release(self, owner: str) -> None:
         FakeLeaseStore(self._server.database).release(owner)
+
+    def hand_over(self, owner: str, term: int, claim: Claim) -> bool:
+        return FakeLeaseStore(self._server.database).hand_over(owner, term, claim)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,11 +124,20 @@ def alive(pid: int) -> bool:
     return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
 
 
-def environment(database_url: str, bootstrap_servers: str, **env: str) -> dict[str, str]:
+Databases = str | Mapping[str, str]
+"""The URL of the only one, or of several outboxes by their names."""
+
+
+def environment(databases: Databases, bootstrap_servers: str, **env: str) -> dict[str, str]:
     """What a relay under test is configured with: nothing of the developer's own settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    by_variable = (
+        {"RELAY_DATABASE_URL": databases}
+        if isinstance(databases, str)
+        else {f"RELAY_OUTBOX_{one.upper()}_DATABASE_URL": url for one, url in databases.items()}
+    )
     services = {
-        "RELAY_DATABASE_URL": database_url,
+        **by_variable,
         "RELAY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "RELAY_SOURCE": "/test",
     }
@@ -139,7 +148,7 @@ class StartRelay(Protocol):
     """Starts `relay run ARGS...` on these services; keyword arguments are environment variables."""
 
     def __call__(
-        self, database_url: str, bootstrap_servers: str, *args: str, **env: str
+        self, databases: Databases, bootstrap_servers: str, *args: str, **env: str
     ) -> RelayProcess: ...
 
 
@@ -155,12 +164,10 @@ def relay_process(tmp_path: Path) -> Iterator[StartRelay]:
     test's report."""
     started: list[RelayProcess] = []
 
-    def start(database_url: str, bootstrap_servers: str, *args: str, **env: str) -> RelayProcess:
+    def start(databases: Databases, bootstrap_servers: str, *args: str, **env: str) -> RelayProcess:
         command = [sys.executable, "-m", "relay.cli.main", "run", *args]
         log = tmp_path / f"relay-{len(started) + 1}.log"
-        started.append(
-            RelayProcess(command, environment(database_url, bootstrap_servers, **env), log)
-        )
+        started.append(RelayProcess(command, environment(databases, bootstrap_servers, **env), log))
         return started[-1]
 
     yield start
