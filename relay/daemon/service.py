@@ -24,7 +24,7 @@ from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.observe.logs import log
-from relay.postgres.cluster import check_schema, enter_epoch, refuse_hazards
+from relay.postgres.cluster import Epoch, check_schema, enter_epoch, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
@@ -140,16 +140,18 @@ class Service:
             self._wakeup() as wakeup,
         ):
             epoch = self._admitted(connection)
+            if epoch.restored_upto is not None:
+                log.warning("restored", upto_position=epoch.restored_upto)
             wakes = "listen" if self._listening else "poll"
-            log.info("leading", term=term, epoch=epoch, owner=self._owner, wakeup=wakes)
-            self._sink.enter(epoch)
+            log.info("leading", term=term, epoch=epoch.id, owner=self._owner, wakeup=wakes)
+            self._sink.enter(epoch.id)
             housekeeping.start()
             drained = self._pump(term, connection, pages, wakeup).run(until_drained)
         if not drained and not self._stopping.is_set():
             log.warning("stepped_down", term=term, reason="the lease is not trusted any more")
         return drained
 
-    def _admitted(self, connection: Connection) -> str:
+    def _admitted(self, connection: Connection) -> Epoch:
         """The epoch, once the database is found fit to publish from."""
         self._check(connection)
         return enter_epoch(connection)

@@ -38,6 +38,7 @@ REVISIONS = [
     "0012_expand_milestones",
     "0013_expand_parking",
     "0014_expand_wakeup",
+    "0015_expand_numberings",
 ]
 
 PARKED = """insert into inbox.parked

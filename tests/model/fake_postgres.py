@@ -27,13 +27,29 @@ FIRST_XID = 3
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the outbox. `subxid`: the savepoint that it was written in."""
+    """A row of the outbox.
+
+    `subxid`: the savepoint that it was written in. `xmin`: the transaction of this cluster that
+    wrote the row, once that is another, as a restore has brought it.
+    """
 
     position: int
     txid: int
     event_id: str
     key: str | None
     subxid: int | None = None
+    xmin: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """Where a relay has led; `xmin` as above."""
+
+    home: str
+    system: int
+    numbering: int = 0
+    floor: int = 0
+    xmin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,35 @@ class Jumped:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """What pg_dump writes: rows as its snapshot sees them, and where the sequence stands."""
+
+    events: tuple[Event, ...]
+    gone: frozenset[int]
+    entries: tuple[Cursor, ...]
+    led: tuple[Led, ...]
+    milestones: tuple[Marked, ...]
+    lease: LeaseRow
+    desk: Desk
+    next_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A dump, read in by one transaction of a cluster that has counted up to it."""
+
+    dump: Dump
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """That a relay leads; with a new numbering the milestones of another are forgotten."""
+
+    led: tuple[Led, ...]
+
+
 Record = (
     Wrote
     | Ended
@@ -124,6 +169,8 @@ Record = (
     | Truncated
     | Marked
     | Jumped
+    | Restored
+    | Noted
 )
 
 
@@ -142,6 +189,7 @@ class _Memory:
     gone: set[int] = field(default_factory=set)
     milestones: list[Marked] = field(default_factory=list)
     desk: Desk = field(default_factory=Desk)
+    led: list[Led] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         match record:
@@ -173,6 +221,21 @@ class _Memory:
                 self.milestones.append(record)
             case Jumped(position):
                 self.next_position = position
+            case Restored(dump, xid):
+                self._read_in(dump, xid)
+            case Noted(led):
+                self.led += led
+                if len(led) > 1:
+                    self.milestones.clear()
+
+    def _read_in(self, dump: Dump, xid: int) -> None:
+        self.next_xid, self.newest_ended = xid + 1, xid
+        self.next_position = dump.next_position
+        self.committed = [replace(event, xmin=xid) for event in dump.events]
+        self.led = [replace(row, xmin=xid) for row in dump.led]
+        self.gone, self.entries = set(dump.gone), list(dump.entries)
+        self.milestones = list(dump.milestones)
+        self.lease, self.desk = dump.lease, dump.desk
 
     def _end(self, xid: int, committed: bool) -> None:
         events = self.in_progress.pop(xid)
@@ -196,6 +259,7 @@ class FakePostgres:
         self.now_s = 1_000.0
         self.incarnation = 0
         self.timeline = 1
+        self.system = self.homes = 1
         self._log: list[Record] = []
         self._flushed = 0
         self._memory = _Memory()
@@ -283,7 +347,17 @@ class FakePostgres:
     @property
     def epoch(self) -> str:
         """What a relay that leads from now on puts into its records."""
-        return f"epoch-{self.timeline}"
+        return f"epoch-{self.system}-{self.homes}-{self.timeline}"
+
+    @property
+    def led(self) -> list[Led]:
+        """Where relays have led, in order."""
+        return self._memory.led
+
+    def note(self, *entries: tuple[int, int]) -> None:
+        """A relay leads here: a numbering and its floor, or two of them after a restore."""
+        led = tuple(Led(self.epoch, self.system, number, floor) for number, floor in entries)
+        self._store(Noted(led), synchronous=True)
 
     def promote_standby(self, records_behind: int) -> None:
         """A standby takes over that had not got so many of the flushed records.
@@ -293,6 +367,36 @@ class FakePostgres:
         self._flushed = max(1, self._flushed - records_behind)
         self.crash()
         self.timeline += 1
+
+    def dump(self) -> Dump:
+        """As pg_dump: what is committed now, and no transaction that goes on, a prepared one too."""
+        memory = self._memory
+        return Dump(
+            tuple(memory.committed),
+            frozenset(memory.gone),
+            tuple(memory.entries),
+            tuple(memory.led),
+            tuple(memory.milestones),
+            memory.lease,
+            memory.desk,
+            memory.next_position,
+        )
+
+    def restore(self, dump: Dump, xid: int, *, elsewhere: bool) -> None:
+        """Everything goes on where transaction `xid` read the dump in; `elsewhere`: in a cluster of
+        another identifier."""
+        self._log = [Restored(dump, xid)]
+        self._flushed = 1
+        self.crash()
+        self.homes += 1
+        self.system += elsewhere
+
+    def upgrade(self) -> None:
+        """Everything goes on in another cluster that has the files, and counts on (pg_upgrade)."""
+        assert not self.prepared, "pg_upgrade refuses them"
+        self.flush()
+        self.crash()
+        self.system += 1
 
     # What sessions do
 
