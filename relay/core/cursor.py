@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from relay.core.numbering import EVERYTHING, NOTHING, Numbering
+from relay.core.numbering import EVERYTHING, FIRST, NOTHING, Numbering
 from relay.core.snapshot import Snapshot
 from relay.core.window import Page, Window
 
@@ -38,7 +38,7 @@ class Cursor:
     until: Snapshot
     last_position: int = 0
     closed: bool = False
-    numbering: Numbering = Numbering()
+    numbering: Numbering = FIRST
     reach: int = 0
 
     @property

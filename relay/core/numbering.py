@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 from relay.core.snapshot import Snapshot
 
-__all__ = ["EVERYTHING", "NOTHING", "POSITION_MAX", "Numbering"]
+__all__ = ["EVERYTHING", "FIRST", "NOTHING", "POSITION_MAX", "Numbering"]
 
 POSITION_MAX = (1 << 63) - 1
 
@@ -74,3 +74,7 @@ class Numbering:
     def following(self) -> Numbering:
         """The numbering behind it; there is one unless it is the present one."""
         return Numbering(self.index + 1, self.later[0], self.later[1:])
+
+
+FIRST = Numbering()
+"""The numbering of an outbox that was never restored."""
