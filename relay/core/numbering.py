@@ -11,21 +11,21 @@ restored events. And each entry of the log says how far the windows have reached
 `reach` was in any of them. So everything splits at two floors, and in each part it is known what
 remains to be published, exactly:
 
-    up to reach       what the cursor does not see, by the ids and snapshots of the dump: the rest of
-                      the window that was open, and one more window until EVERYTHING, as a dump has
-                      committed events only
-    up to the second  all of it: nothing there was ever published. It ends at the last event whose id
-    floor             this cluster has yet to reach
-    above             as ever, with ids of this cluster, from NOTHING on. Restored events that are left
-                      have an id that has ended here as well, so the first window has them
+    up to reach       what the cursor does not see, by the ids and snapshots of the dump: the rest
+                      of the window that was open, and one more window until EVERYTHING, as a dump
+                      has committed events only
+    up to the second  all of it: nothing there was ever published. It ends at the last event whose
+    floor             id this cluster has yet to reach
+    above             as ever, with ids of this cluster, from NOTHING on. Restored events that are
+                      left have an id that has ended here as well, so the first window has them
 
-Each part is a numbering. The middle one may mix ids of several clusters, if the outbox was restored,
-written to, dumped and restored again while no relay ran; no snapshot is asked about it. Events of
-one key have rising positions in the order of their commits, so none comes too early.
+Each part is a numbering. The middle one may mix ids of several clusters, if the outbox was
+restored, written to, dumped and restored again while no relay ran; no snapshot is asked about it.
+Events of one key have rising positions in the order of their commits, so none comes too early.
 
 pg_upgrade counts on, and may not be run while a prepared transaction exists; the same way is right,
-and as exact. A promoted standby or a copy of the files in the same cluster goes on as it is: there a
-prepared transaction may hold a low position, and commit later.
+and as exact. A promoted standby or a copy of the files in the same cluster goes on as it is: there
+a prepared transaction may hold a low position, and commit later.
 """
 
 from __future__ import annotations

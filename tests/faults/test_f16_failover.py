@@ -1,4 +1,4 @@
-"""F16, F17: a standby takes over, with all that was committed or with less, and the relay goes on."""
+"""F16, F17: a standby takes over, with all that was committed or less, and the relay goes on."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def before(database: FakePostgres) -> tuple[int, int]:
 
 
 def is_copied(database: FakePostgres) -> bool:
-    """Whether the rows were written by others than they say, or elsewhere, or tell of the future."""
+    """Whether the rows were written by others than they say, elsewhere, or tell of the future."""
     last = database.led[-1] if database.led else None
     if last is not None and (last.xmin is not None or last.system != database.system):
         return True

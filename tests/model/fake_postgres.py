@@ -19,159 +19,29 @@ from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
 from tests.model.fake_parking import Desk
+from tests.model.fake_records import (
+    Appended,
+    Dump,
+    Ended,
+    Event,
+    Jumped,
+    Leased,
+    LeaseRow,
+    Led,
+    Marked,
+    Noted,
+    Operated,
+    Prepared,
+    Record,
+    Restored,
+    RolledBackTo,
+    Truncated,
+    Wrote,
+)
 
 __all__ = ["Event", "FakePostgres", "FakeWakeup", "LeaseRow", "Session", "Transaction"]
 
 FIRST_XID = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A row of the outbox.
-
-    `subxid`: the savepoint that it was written in. `xmin`: the transaction of this cluster that
-    wrote the row, once that is another, as a restore has brought it.
-    """
-
-    position: int
-    txid: int
-    event_id: str
-    key: str | None
-    subxid: int | None = None
-    xmin: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Led:
-    """Where a relay has led; `xmin` as above."""
-
-    home: str
-    system: int
-    numbering: int = 0
-    floor: int = 0
-    xmin: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
-    owner: str | None = None
-    term: int = 0
-    expires_at_s: float = float("-inf")
-    blocked: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wrote:
-    """A transaction's write, of an event or of anything else; its first one gives it its id."""
-
-    xid: int
-    subxid: int | None = None
-    event: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    xid: int
-    committed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBackTo:
-    xid: int
-    subxid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    xid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """An entry of the log of windows, and what its transaction made of the parked events."""
-
-    entry: Cursor
-    desk: Desk | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operated:
-    """What an operator made of them."""
-
-    desk: Desk
-
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    row: LeaseRow
-
-
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """Leaves were emptied of the events at these positions, and the log of these windows."""
-
-    positions: frozenset[int] = frozenset()
-    numbers: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """A milestone, and when it was set down."""
-
-    milestone: Milestone
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Jumped:
-    """The next position to give out."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dump:
-    """What pg_dump writes: rows as its snapshot sees them, and where the sequence stands."""
-
-    events: tuple[Event, ...]
-    gone: frozenset[int]
-    entries: tuple[Cursor, ...]
-    led: tuple[Led, ...]
-    milestones: tuple[Marked, ...]
-    lease: LeaseRow
-    desk: Desk
-    next_position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """A dump, read in by one transaction of a cluster that has counted up to it."""
-
-    dump: Dump
-    xid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """That a relay leads; with a new numbering the milestones of another are forgotten."""
-
-    led: tuple[Led, ...]
-
-
-Record = (
-    Wrote
-    | Ended
-    | RolledBackTo
-    | Prepared
-    | Appended
-    | Operated
-    | Leased
-    | Truncated
-    | Marked
-    | Jumped
-    | Restored
-    | Noted
-)
 
 
 @dataclass
@@ -185,7 +55,7 @@ class _Memory:
     prepared: set[int] = field(default_factory=set)
     committed: list[Event] = field(default_factory=list)
     entries: list[Cursor] = field(default_factory=list)
-    lease: LeaseRow = LeaseRow()
+    lease: LeaseRow = field(default_factory=LeaseRow)
     gone: set[int] = field(default_factory=set)
     milestones: list[Marked] = field(default_factory=list)
     desk: Desk = field(default_factory=Desk)
@@ -196,9 +66,7 @@ class _Memory:
             case Wrote(xid, subxid, event):
                 self.next_xid = max(self.next_xid, (subxid or xid) + 1)
                 events = self.in_progress.setdefault(xid, [])
-                if event is not None:
-                    events.append(event)
-                    self.next_position = event.position + 1
+                self._emit(events, event)
             case RolledBackTo(xid, subxid):
                 kept = [one for one in self.in_progress[xid] if one.subxid != subxid]
                 self.in_progress[xid] = kept
@@ -225,8 +93,7 @@ class _Memory:
                 self._read_in(dump, xid)
             case Noted(led):
                 self.led += led
-                if len(led) > 1:
-                    self.milestones.clear()
+                self.milestones = [] if len(led) > 1 else self.milestones
 
     def _read_in(self, dump: Dump, xid: int) -> None:
         self.next_xid, self.newest_ended = xid + 1, xid
@@ -236,6 +103,11 @@ class _Memory:
         self.gone, self.entries = set(dump.gone), list(dump.entries)
         self.milestones = list(dump.milestones)
         self.lease, self.desk = dump.lease, dump.desk
+
+    def _emit(self, events: list[Event], event: Event | None) -> None:
+        if event is not None:
+            events.append(event)
+            self.next_position = event.position + 1
 
     def _end(self, xid: int, committed: bool) -> None:
         events = self.in_progress.pop(xid)
@@ -369,7 +241,7 @@ class FakePostgres:
         self.timeline += 1
 
     def dump(self) -> Dump:
-        """As pg_dump: what is committed now, and no transaction that goes on, a prepared one too."""
+        """As pg_dump: what is committed now; no transaction in progress, nor a prepared one."""
         memory = self._memory
         return Dump(
             tuple(memory.committed),

@@ -147,6 +147,8 @@ def test_ids_that_the_new_cluster_comes_to_later_bring_nothing_back(
     source: CrashablePostgres, own_postgres: MakePostgres
 ) -> None:
     emit(source.url(), "t", count=5)
+    with leading(source.url()) as store:
+        closed(store)
     use_up_ids(source.url(), beyond=source.url())
     pending = emit(source.url(), "t")
     target = own_postgres()

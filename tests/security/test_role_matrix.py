@@ -53,7 +53,7 @@ TABLE = """
     read keys                -         -         x       -         -         -         -
     read payloads            -         -         x       -         -         -         -
     read headers             -         -         x       -         -         -         -
-    read a leaf              -         -         -       -         -         -         -
+    read a leaf              -         -         x       -         -         -         -
     read records             -         x         -       -         -         -         -
     read runs                -         x         -       -         -         -         -
     write a run's ack        -         x         -       -         -         -         -
