@@ -26,7 +26,6 @@ __all__ = [
     "RolledBackTo",
     "Truncated",
     "Wrote",
-    ,
 ]
 
 
