@@ -109,6 +109,18 @@ def test_an_epoch_is_made_once_for_a_cluster_and_its_timeline(database_url: str)
     assert value_of(database_url, "select count(*) from outbox.epoch") == 1
 
 
+def test_an_operator_begins_a_new_epoch_and_the_cursor_stays(database_url: str) -> None:
+    """Of a disk's snapshot that nothing tells from a crash."""
+    anew = "update outbox.epoch set timeline = 0, txid = pg_current_xact_id()"
+    with closing(connect(database_url, "test")) as connection:
+        before = enter_epoch(connection)
+        connection.execute(anew)
+        after = enter_epoch(connection)
+
+    assert after.id != before.id
+    assert after.restored_upto is None
+
+
 def test_a_standby_waits_and_says_so_and_leads_in_a_new_epoch_when_it_is_promoted(
     own_postgres: Callable[..., CrashablePostgres],
     broker: Broker,
