@@ -24,9 +24,9 @@ with newest as (
 select e.nth, e.id::text, e.numbering, e.floor, (select max(reach) from newest),
        coalesce(e.system_identifier = %(system)s and e.timeline = %(timeline)s and e.log = 'outbox.window'::regclass
                 and e.database = (select oid from pg_database where datname = current_database()), false),
-       coalesce(e.system_identifier <> %(system)s
-                or e.written_by is distinct from e.txid::text::bigint & 4294967295
-                or e.log is distinct from 'outbox.window'::regclass, false)
+       e.nth is not null and (e.system_identifier <> %(system)s
+                              or e.written_by is distinct from e.txid::text::bigint & 4294967295
+                              or e.log is distinct from 'outbox.window'::regclass)
        or exists (select from newest where numbering = coalesce(e.numbering, 0)
                   group by written_by having count(*) > 1)
        or exists (select from newest where numbering = coalesce(e.numbering, 0)
