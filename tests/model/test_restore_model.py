@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.model.judgement import Violated
 from tests.model.planted_restores import PLANTED_RESTORES
-from tests.model.relay_machine import Violated
 from tests.model.restore_machine import RestoredMarksMachine, RestoreMachine
 from tests.model.test_planted_bugs import SEARCH
 
