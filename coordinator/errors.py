@@ -145,8 +145,9 @@ class PlacesWentBack(WrongUse):
         super().__init__(
             f"ce_sequence: {place} of epoch {epoch} was passed, and this event is younger than all "
             "that were taken: the source's database was put back to an earlier state without a new "
-            "timeline. Stop its relay, empty outbox.epoch there, start the relay again, and let "
-            "this consumer use the memory `ids` until it is past what came under the old epoch"
+            "timeline. Stop its relay, begin a new epoch there (README, Marks), start the relay "
+            "again, and let this consumer use the memory `ids` until it is past what came under "
+            "the old epoch"
         )
 
 

@@ -59,7 +59,7 @@ grant update on outbox.lease to outbox_relay;
 -- Rotation: it empties a leaf as a whole, after a look at the ids in it; it cannot delete one event. TRUNCATE is what lets it
 -- lock the leaf as well.
 grant select on sequence outbox.event_position to outbox_relay;
-grant select (txid), truncate on outbox.event_0, outbox.event_1, outbox.event_2, outbox.event_3,
+grant select (txid, position), truncate on outbox.event_0, outbox.event_1, outbox.event_2, outbox.event_3,
     outbox.event_4, outbox.event_5, outbox.event_6, outbox.event_7 to outbox_relay;
 grant select (number, step, stored_at), truncate on outbox.window_0, outbox.window_1, outbox.window_2, outbox.window_3
     to outbox_relay;
@@ -76,6 +76,7 @@ grant select (txid, position, created_at) on outbox.event to outbox_monitor;
 grant select (position) on outbox.parked to outbox_monitor;
 grant select (id) on outbox.hold to outbox_monitor;
 grant select on outbox.window, outbox.lease to outbox_monitor;
+grant select (numbering, floor) on outbox.epoch to outbox_monitor;
 grant select on public.outbox_alembic_version to outbox_monitor;
 
 -- outbox_coordinator calls Coordinator.run() or execute(). What is given to outbox_writer is given again: to make one a member

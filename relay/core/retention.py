@@ -21,6 +21,10 @@ Kept for a time: the same test against an older C as well, of which it is known 
 published so long ago. The log of windows cannot tell it, as under load it turns round within the
 hour, so one C is set down now and then as a milestone. A milestone can make a leaf stay, never go.
 
+Restored events have another cluster's ids, with which C cannot be compared (numbering.py). While
+some of them are still to be published, everything is needed; afterwards none of those at or below
+the floor is, and they go with the first milestone that is old enough.
+
 Room comes before time. A ring has room for so many events; where more are written within the time
 to keep than it holds, each leaf would have young rows whenever its turn comes, and none would ever
 be emptied. So the leaf that writers come to next but one goes as soon as it is published, however
@@ -39,6 +43,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from relay.core.cursor import Cursor
+from relay.core.numbering import NOTHING
 from relay.core.snapshot import Snapshot
 
 __all__ = [
@@ -102,10 +107,14 @@ class Emptied(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """All that `snapshot`, that of window `number`, sees was published when this was set down."""
+    """All that `snapshot`, that of window `number`, sees was published when this was set down.
+
+    So was all that has a position up to `floor`, whatever its ids.
+    """
 
     number: int
     snapshot: Snapshot
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +145,11 @@ class Due:
 
 def published(cursor: Cursor) -> Milestone:
     """C: what is published, all of it, when `cursor` is the newest entry of the log."""
-    if cursor.closed:
-        return Milestone(cursor.number, cursor.until)
-    return Milestone(cursor.number - 1, cursor.since)
+    number = cursor.number if cursor.closed else cursor.number - 1
+    if not cursor.numbering.is_present:
+        return Milestone(number, NOTHING)
+    c = cursor.until if cursor.closed else cursor.since
+    return Milestone(number, c, cursor.numbering.above)
 
 
 def due(

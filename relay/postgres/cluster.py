@@ -5,16 +5,38 @@ The right schema, a primary, the same cluster as before, nothing tampered with.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from relay import sql
 from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 
-__all__ = ["SCHEMA_VERSION", "check_schema", "enter_epoch", "outbox_name", "refuse_hazards"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Epoch",
+    "check_schema",
+    "enter_epoch",
+    "outbox_name",
+    "refuse_hazards",
+]
 
-SCHEMA_VERSION = "0016_expand_fleet"
+SCHEMA_VERSION = "0017_expand_numberings"
 """The revision that this relay was written for; a test holds it to the newest migration."""
 
 _SQL = sql.load("cluster")
+
+
+class Epoch(NamedTuple):
+    """Where places can be compared: one outbox, in one cluster, on one timeline.
+
+    Attributes:
+        id: what goes into `ce_outboxepoch`.
+        restored_upto: when this relay is the first to lead in a restored database, the position up
+            to which its events came with the dump.
+    """
+
+    id: str
+    restored_upto: int | None = None
 
 
 def check_schema(connection: Connection) -> None:
@@ -46,28 +68,67 @@ def refuse_hazards(connection: Connection) -> None:
         raise UnsafeDatabase("not safe to publish from this database:\n  " + "\n  ".join(hazards))
 
 
-def enter_epoch(connection: Connection) -> str:
-    """The id of the present cluster and timeline, made when they are led on for the first time.
+def enter_epoch(connection: Connection) -> Epoch:
+    """The present epoch, made when an outbox is led on for the first time where it is now.
 
-    After a promotion the timeline is new and numbers of windows are used again, so places must not
-    be compared with earlier ones; the cursor itself stays valid, as it was replicated with the
-    events. In a database that was restored from a dump it is not: its transaction ids are another
-    cluster's. Publishing then needs a decision that this version cannot make, so it raises
-    UnsafeDatabase. A standby raises Unreachable: it may be promoted.
+    Windows that a promoted standby or a restored dump had not got are made anew under the same
+    numbers, so places must not be compared with earlier ones. The cursor stays valid wherever the
+    files were copied; where the rows were, a new numbering begins (core/numbering.py).
+
+    Raises Unreachable on a standby, which may be promoted; UnsafeDatabase when a copy has left out
+    the state of the sequence.
     """
     with translated_errors(), pinned_transaction(connection):
-        standby, system, timeline = _identity(connection)
-        if standby:
-            raise Unreachable("database: it is a standby; events are published from the primary")
-        connection.execute(_SQL["cluster_epoch_add"], {"system": system, "timeline": timeline})
-        epochs = connection.execute(_SQL["cluster_epochs"]).fetchall()
-    if foreign := sorted({str(row[1]) for row in epochs if row[1] != system}):
+        place = _place(connection)
+        _refuse_lagging_sequence(connection)
+        while True:
+            row = connection.execute(_SQL["cluster_epoch_newest"], place).fetchone()
+            nth, epoch, numbering, floor, reach, is_here, is_copied = row or ()
+            if is_here and not is_copied:
+                return Epoch(str(epoch))
+            before = _Entry(_int(nth), _int(numbering), _int(floor))
+            entries = [before]
+            if is_copied:
+                entries = _new_numberings(connection, before, _int(reach))
+            added = [
+                _add(connection, place, n, one) for n, one in enumerate(entries, before.nth + 1)
+            ]
+            if added[-1] is not None:
+                return Epoch(added[-1], entries[-1].floor if is_copied else None)
+
+
+class _Entry(NamedTuple):
+    nth: int
+    numbering: int
+    floor: int
+
+
+def _add(connection: Connection, place: dict[str, object], nth: int, entry: _Entry) -> str | None:
+    """The id of the new row; None when another relay was first."""
+    bound = {**place, **entry._asdict(), "nth": nth}
+    row = connection.execute(_SQL["cluster_epoch_add"], bound).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _new_numberings(connection: Connection, before: _Entry, reach: int) -> list[_Entry]:
+    """Of a copy: the one that no window has reached, and this cluster's own."""
+    first = max(before.floor, reach)
+    row = connection.execute(_SQL["cluster_floor"], {"reach": first}).fetchone()
+    connection.execute(_SQL["cluster_milestones_forgotten"])
+    return [
+        _Entry(0, before.numbering + 1, first),
+        _Entry(0, before.numbering + 2, max(first, _int(row and row[0]))),
+    ]
+
+
+def _refuse_lagging_sequence(connection: Connection) -> None:
+    row = connection.execute(_SQL["cluster_sequence"]).fetchone()
+    if row is not None:
         raise UnsafeDatabase(
-            f"this is cluster {system}, and the cursor in it is of cluster {', '.join(foreign)} "
-            "(a restored dump, or pg_upgrade): its transaction ids mean nothing here. "
-            "Nothing was published and nothing is lost"
+            f"sequence outbox.event_position stands behind position {row[0]}, which an event has: "
+            "a restore left its state out. Stop the writers, write anew what they have written "
+            f"since, and SELECT setval('outbox.event_position', {row[0]})"
         )
-    return next(str(row[0]) for row in epochs if row[2] == timeline)
 
 
 def outbox_name(connection: Connection) -> str:
@@ -80,9 +141,15 @@ def outbox_name(connection: Connection) -> str:
     return str(row and row[0])
 
 
-def _identity(connection: Connection) -> tuple[bool, object, object]:
+def _place(connection: Connection) -> dict[str, object]:
     row = connection.execute(_SQL["cluster_identity"]).fetchone()
     if row is None:
         raise Unreachable("database: it did not say which cluster it is")
     standby, system, timeline = row
-    return bool(standby), system, timeline
+    if standby:
+        raise Unreachable("database: it is a standby; events are published from the primary")
+    return {"system": system, "timeline": timeline}
+
+
+def _int(value: object) -> int:
+    return 0 if value is None else int(str(value))

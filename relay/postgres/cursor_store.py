@@ -16,9 +16,10 @@ import psycopg
 from relay import sql
 from relay.core.cursor import Cursor
 from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
+from relay.core.numbering import NOTHING, Numbering
 from relay.core.parking import Parked
 from relay.core.snapshot import Snapshot
-from relay.core.window import Page, Window
+from relay.core.window import Page
 from relay.errors import Fenced, SchemaMismatch
 from relay.postgres import parking
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
@@ -39,14 +40,16 @@ def read_cursor(connection: Connection) -> Cursor:
     row = connection.execute(_CURSOR["cursor_newest"]).fetchone()
     if row is None:
         raise SchemaMismatch("the log of windows is empty: restore it, or migrate a new database")
-    number, step, since, until, last_position, closed, stored_us = row
+    number, step, since, until, last_position, closed, stored_us, numbering, reach, floors = row
     return Cursor(
         number=int(str(number)),
         step=int(str(step)),
-        since=Snapshot.parse(str(since or until)),
+        since=Snapshot.parse(str(since)) if since else NOTHING,
         until=Snapshot.parse(str(until)),
         last_position=int(str(last_position)),
         closed=bool(closed),
+        numbering=Numbering.of(int(str(numbering)), tuple(floors)),  # type: ignore[arg-type]  # an array
+        reach=int(str(reach)),
         window_id=_window_id(int(str(number)), stored_us),
     )
 
@@ -83,14 +86,14 @@ class PostgresCursorStore:
             is_wanted = bool(wish and wish[0])
             if is_wanted and not cursor.releases:
                 return self._open_release(cursor)
-            until = Snapshot.parse(str(row and row[0]))
-            pages = plan(self._connection, Window(cursor.until, until), after=0)
-            if not pages:
-                return self._open_release(cursor) if is_wanted else NothingAhead()
-            opened = self._open(cursor.opened(until))
-            # What that one carried a part of waits on.
-            held = parking.holds(self._connection, opened.number) if cursor.releases else None
-        return Opened(opened, pages, held)
+            for ahead in cursor.ahead(Snapshot.parse(str(row and row[0]))):
+                if pages := plan(self._connection, ahead.window, after=0):
+                    opened = self._stored(ahead.holding(pages))
+                    # What the window before carried a part of waits on.
+                    number = opened.number
+                    held = parking.holds(self._connection, number) if cursor.releases else None
+                    return Opened(opened, pages, held)
+            return self._open_release(cursor) if is_wanted else NothingAhead()
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         """See CursorStore.save."""
@@ -114,7 +117,7 @@ class PostgresCursorStore:
 
     def _open_release(self, cursor: Cursor) -> Opened:
         """The window that carries out what operators want; empty where that is only a hold."""
-        opened = self._open(cursor.opened(cursor.until))
+        opened = self._stored(cursor.opened(cursor.until))
         held = parking.release(self._connection, opened.number)
         return Opened(opened, plan_released(self._connection, after=0), held)
 
@@ -125,7 +128,7 @@ class PostgresCursorStore:
             return plan_released(self._connection, cursor.last_position)
         return plan(self._connection, cursor.window, cursor.last_position)
 
-    def _open(self, opened: Cursor) -> Cursor:
+    def _stored(self, opened: Cursor) -> Cursor:
         return replace(opened, window_id=_window_id(opened.number, self._append(opened)))
 
     def _append(self, cursor: Cursor) -> object:
@@ -136,6 +139,8 @@ class PostgresCursorStore:
             "snapshot": str(cursor.until) if cursor.step == 0 else None,
             "last_position": cursor.last_position,
             "closed": cursor.closed,
+            "numbering": cursor.numbering.index,
+            "reach": cursor.reach,
             **self._held,
         }
         try:

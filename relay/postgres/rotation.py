@@ -68,8 +68,9 @@ class PostgresRotation:
         leaf = Identifier("outbox", f"event_{slot}")
         try:
             with self._locked(leaf):
-                now = published(read_cursor(self._connection)).snapshot
-                if self._needs(leaf, now) or (old is not None and self._needs(leaf, old)):
+                now = published(read_cursor(self._connection))
+                known = [now.snapshot] if old is None else [now.snapshot, old]
+                if any(self._needs(leaf, c, now.floor) for c in known):
                     return Emptied.NEEDED
                 self._connection.execute(_on(leaf, "rotation_truncate"))
         except _IN_USE:
@@ -104,9 +105,10 @@ class PostgresRotation:
                 raise Fenced(f"term {self._held['term']} is over")
             yield
 
-    def _needs(self, leaf: Identifier, c: Snapshot) -> bool:
+    def _needs(self, leaf: Identifier, c: Snapshot, floor: int) -> bool:
         # As text: the driver would bind small ids as smallint, which cannot become xid8.
-        bounds = {"xmax": str(c.xmax), "xip": "{" + ",".join(map(str, sorted(c.xip))) + "}"}
+        xip = "{" + ",".join(map(str, sorted(c.xip))) + "}"
+        bounds = {"xmax": str(c.xmax), "xip": xip, "floor": floor}
         return self._is_true(_on(leaf, "rotation_needed"), bounds)
 
     def _is_true(self, statement: Composed, parameters: Mapping[str, object]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from relay import sql
 from relay.core.blockers import BLOCKS_AFTER_S
 from relay.core.cursor import Cursor
 from relay.core.snapshot import Snapshot
 from relay.core.status import PENDING_COUNTED_MAX, Blocked, Retained, Status
-from relay.core.window import Window
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 from relay.postgres.cursor_store import read_cursor
 from relay.postgres.rotation import read_blockers
@@ -48,16 +50,27 @@ def read_status(connection: Connection) -> Status:
 def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
     row = connection.execute(_WINDOW["window_snapshot"]).fetchone()
     now = Snapshot.parse(str(row and row[0]))
-    ahead = [(*span, 0) for span in Window(cursor.until, now).ranges()]
-    inside = [] if cursor.closed else [(*r, cursor.last_position) for r in cursor.window.ranges()]
-    spans = inside + ahead
-    low, high = xid_arrays([(low, high) for low, high, _ in spans])
-    after = "{" + ",".join(str(position) for *_, position in spans) + "}"
-    parameters = {"low": low, "high": high, "after": after, "limit": PENDING_COUNTED_MAX}
+    windows = [one.window for one in cursor.ahead(now)]
+    if not cursor.closed:
+        rest_above = max(cursor.numbering.above, cursor.last_position)
+        windows.append(replace(cursor.window, above=rest_above))
+    spans = [(span, window) for window in windows for span in window.ranges()]
+    low, high = xid_arrays([span for span, _ in spans])
+    parameters = {
+        "low": low,
+        "high": high,
+        "after": _array(window.above for _, window in spans),
+        "upto": _array(window.upto for _, window in spans),
+        "limit": PENDING_COUNTED_MAX,
+    }
     counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
     if counted is None:
         raise AssertionError("a count is one row")
     return int(str(counted[0])), float(str(counted[1]))
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _retained(connection: Connection) -> Retained:

@@ -24,7 +24,13 @@ def plan(connection: Connection, window: Window, after: int) -> tuple[Page, ...]
     low, high = xid_arrays(ranges)
     rows = connection.execute(
         _SQL["window_plan"],
-        {"low": low, "high": high, "after": after, "chunk_bits": CHUNK_BITS},
+        {
+            "low": low,
+            "high": high,
+            "after": max(after, window.above),
+            "upto": window.upto,
+            "chunk_bits": CHUNK_BITS,
+        },
     ).fetchall()
     return pages_of(Chunk(*row) for row in rows)  # type: ignore[arg-type]  # four integers, by the statement
 

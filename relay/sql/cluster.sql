@@ -7,14 +7,65 @@ select pg_is_in_recovery(),
        case when not pg_is_in_recovery()
             then ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end;
 
--- cluster_epoch_add: remember a cluster and timeline the first time that a relay leads on it.
--- Index: epoch_system_identifier_timeline_key.    Lock: the new row's.
-insert into outbox.epoch (system_identifier, timeline) values (%(system)s, %(timeline)s)
-on conflict (system_identifier, timeline) do nothing;
+-- cluster_epoch_newest: where a relay led last; whether that is where it leads now; whether
+-- transaction ids are another numbering's since; and how far the windows of the log have reached.
+-- Index: epoch_nth_key, window_n_fence, event_txid_idx, a few probes each.    Lock: none.
+-- Guarantee: in another cluster they are. In the same one, a row that a dump or COPY has brought was
+-- written by a transaction of now, its xmin, and says itself by which it was written first; files
+-- that were copied (a standby, a snapshot of the disk) have both as they were, and count ids on.
+-- Four kinds of evidence, as one number can be the same by chance: the note of the last epoch was
+-- written by another transaction than it says; the log is another table; several of its entries
+-- were written by one transaction, which the relay never does; ids of the future.
+-- Trap: whatever rewrites outbox.epoch (ALTER TABLE, pg_repack) looks like a copy. Then an event is
+-- missed if its transaction is in progress at that moment, below what is published.
+with newest as (
+    select numbering, snapshot, reach, xmin::text as written_by
+    from outbox.window order by number desc, step desc limit 100)
+select e.nth, e.id::text, e.numbering, e.floor, (select max(reach) from newest),
+       coalesce(e.system_identifier = %(system)s and e.timeline = %(timeline)s and e.log = 'outbox.window'::regclass
+                and e.database = (select oid from pg_database where datname = current_database()), false),
+       e.nth is not null and (e.system_identifier <> %(system)s
+                              or e.written_by is distinct from e.txid::text::bigint & 4294967295
+                              or e.log is distinct from 'outbox.window'::regclass)
+       or exists (select from newest where numbering = coalesce(e.numbering, 0)
+                  group by written_by having count(*) > 1)
+       or exists (select from newest where numbering = coalesce(e.numbering, 0)
+                  and pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()))
+       or coalesce(e.floor, 0) = 0
+          and exists (select from outbox.event where txid >= pg_snapshot_xmax(pg_current_snapshot()))
+from (values (1)) one
+left join lateral (select *, xmin::text::bigint as written_by from outbox.epoch order by nth desc limit 1) e on true;
 
--- cluster_epochs: every cluster and timeline that a relay has led on.
--- Index: none (a handful of rows).    Lock: none.
-select id::text, system_identifier, timeline from outbox.epoch;
+-- cluster_floor: the highest position, beyond what windows have reached, of an event whose
+-- transaction this cluster has yet to come to.
+-- Index: event_position_idx, from there on: once in the life of a restored database.    Lock: none.
+-- Guarantee: no event that was written here counts. What is visible was written by a transaction
+-- that is.
+select coalesce(max(position), 0)
+from outbox.event
+where position > %(reach)s and not pg_visible_in_snapshot(txid, pg_current_snapshot());
+
+-- cluster_sequence: the newest position, when the sequence stands behind it.
+-- Index: event_position_idx, the last entry of each leaf.    Lock: none.
+-- Why: a copy without the state of the sequence. Positions would be given out twice.
+select newest.position
+from (select position from outbox.event order by position desc limit 1) newest
+where newest.position > coalesce(pg_sequence_last_value('outbox.event_position'), 0);
+
+-- cluster_epoch_add: a relay leads where none has led before.
+-- Index: epoch_nth_key.    Lock: the new row's.
+-- Guarantee: of two relays that find the same one adds the row; the other reads it. After a restore
+-- it is two rows, in one transaction.
+insert into outbox.epoch (nth, system_identifier, timeline, database, log, txid, numbering, floor)
+select %(nth)s, %(system)s, %(timeline)s, oid, 'outbox.window'::regclass, pg_current_xact_id(), %(numbering)s, %(floor)s
+from pg_database where datname = current_database()
+on conflict (nth) do nothing
+returning id::text;
+
+-- cluster_milestones_forgotten: milestones say by their snapshots what is old; those of another
+-- numbering cannot be compared with the ids of this one.
+-- Index: none (some sixty rows).    Lock: those rows'.
+delete from outbox.milestone;
 
 -- cluster_outbox: what the outbox is called for ever: by the first cluster and timeline that a relay
 -- has led on, which a promotion does not change.
@@ -68,8 +119,4 @@ where pg_has_role(r.oid, 'pg_write_all_data', 'USAGE') and r.rolname <> 'pg_writ
 union all
 select 'row level security is on for outbox.event: a policy would hide events from the relay; '
        || 'ALTER TABLE outbox.event DISABLE ROW LEVEL SECURITY'
-from pg_class where oid = 'outbox.event'::regclass and relrowsecurity
-union all
-select 'events of another cluster (a restored dump): their transaction ids lie in the future here, so no window would '
-       || 'hold them. Nothing was published and nothing is lost'
-where exists (select from outbox.event where txid >= pg_snapshot_xmax(pg_current_snapshot()));
+from pg_class where oid = 'outbox.event'::regclass and relrowsecurity;

@@ -3,12 +3,17 @@
 -- Index: window_n_fence of each of the four leaves, one probe each.    Lock: none.
 -- Guarantee: read from the log itself after every lost connection; nothing that was remembered is
 -- used.
+-- Of another numbering than its window's, the snapshot before is no C for it. The floors are those of
+-- each numbering but the first, in order: of a database that was never restored there is none.
 select newest.number, newest.step, since.snapshot::text, opened.snapshot::text, newest.last_position, newest.closed,
-       (extract(epoch from opened.stored_at) * 1000000)::bigint
-from (select number, step, last_position, closed
+       (extract(epoch from opened.stored_at) * 1000000)::bigint, opened.numbering, newest.reach,
+       (select coalesce(array_agg(floor order by numbering), '{}')
+        from (select numbering, max(floor) as floor from outbox.epoch where numbering > 0 group by numbering) begun)
+from (select number, step, last_position, closed, reach
       from outbox.window order by number desc, step desc limit 1) newest
 join outbox.window opened on opened.number = newest.number and opened.step = 0
-left join outbox.window since on since.number = newest.number - 1 and since.step = 0;
+left join outbox.window since on since.number = newest.number - 1 and since.step = 0
+                             and since.numbering = opened.numbering;
 
 -- cursor_append: the next entry; it opens a window (step 0, with its snapshot), advances inside it,
 -- or closes it.
@@ -16,8 +21,9 @@ left join outbox.window since on since.number = newest.number - 1 and since.step
 -- Guarantee: 0 rows when the term is over; a unique violation when another relay wrote this entry
 -- first. Either way the caller steps down. A takeover between this statement's snapshot and its
 -- commit is caught by the unique index: the new leader's next entry has the same key.
-insert into outbox.window (number, step, snapshot, last_position, closed, term)
-select %(number)s, %(step)s, %(snapshot)s::text::pg_snapshot, %(last_position)s, %(closed)s, lease.term
+insert into outbox.window (number, step, snapshot, last_position, closed, term, numbering, reach)
+select %(number)s, %(step)s, %(snapshot)s::text::pg_snapshot, %(last_position)s, %(closed)s, lease.term,
+       %(numbering)s, %(reach)s
 from outbox.lease where lease.term = %(term)s and lease.owner = %(owner)s
 returning (extract(epoch from stored_at) * 1000000)::bigint;
 

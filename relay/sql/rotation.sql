@@ -50,18 +50,35 @@ where number < %(number)s
 -- Trap: without NOWAIT the lock is waited for, and every later writer of this leaf queues behind it.
 lock table only {leaf} in access exclusive mode nowait;
 
--- rotation_term: a row while this term leads.
--- Index: lease_pkey (one row).    Lock: none.
+-- rotation_term: a row while this term leads, where it began to.
+-- Index: lease_pkey (one row), epoch_nth_key.    Lock: none.
 -- Why no row lock: what may be emptied follows from the log of windows, whoever leads.
-select from outbox.lease where term = %(term)s and owner = %(owner)s;
+-- Trap: a pass has a connection of its own. Where the database was replaced by a restored one under
+-- a relay that has not noticed, the lease is the same, and C is of another cluster's ids.
+select
+from outbox.lease
+where lease.term = %(term)s and lease.owner = %(owner)s
+  and not exists (
+    select from (select *, xmin::text::bigint as written_by from outbox.epoch order by nth desc limit 1) e
+    where e.written_by is distinct from e.txid::text::bigint & 4294967295
+       or e.log is distinct from 'outbox.window'::regclass
+       or e.system_identifier <> (select system_identifier from pg_control_system()));
 
--- rotation_needed: whether the leaf holds an event that C does not see.
--- Index: event_N_txid_idx of this leaf, one probe for xmax and one for each id in xip.    Lock: none.
+-- rotation_needed: whether the leaf holds an event above the floor that C does not see.
+-- Index: event_N_position_idx of this leaf, one probe; event_N_txid_idx, one for xmax and one for each
+-- id in xip.    Lock: none.
 -- Guarantee: asked under the lock, in a statement of its own, whose snapshot shows everything that
 -- was committed before the lock was got; nothing can be added behind it.
 -- Trap: without xip(C), what was open at C and has been committed since is thrown away unpublished.
-select exists (select from only {leaf} where txid >= %(xmax)s::text::xid8)
-    or exists (select from only {leaf} where txid = any(%(xip)s::text::xid8[]));
+-- The floor is 0 but in a restored database. There one leaf has both, events of the other cluster
+-- whatever their ids and such of this one: it may have to be read whole, so first its newest is asked.
+select case (select txid >= %(xmax)s::text::xid8 from only {leaf}
+             where position > %(floor)s order by position desc limit 1)
+       when true then true
+       when false then exists (select from only {leaf} where txid >= %(xmax)s::text::xid8 and position + 0 > %(floor)s)
+                    or exists (select from only {leaf} where txid = any(%(xip)s::text::xid8[])
+                                                         and position + 0 > %(floor)s)
+       else false end;
 
 -- rotation_log_needed: whether the leaf of the log holds a window from `number` on, or one that is
 -- younger than the time to keep.

@@ -9,10 +9,13 @@ from outbox.lease;
 -- Index: event_txid_idx, one range scan for each range of ids and leaf.    Lock: none.
 -- The ranges are the open window's beyond last_position, and all that is visible and in no window
 -- yet.
+-- Why bounds of positions: they tell whose transaction ids a range speaks of (core/numbering.py).
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8
 from (select e.created_at
-      from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[], %(after)s::bigint[]) as r (low, high, after)
-      join outbox.event e on e.txid >= r.low and e.txid < r.high and e.position + 0 > r.after
+      from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[], %(after)s::bigint[], %(upto)s::bigint[])
+           as r (low, high, after, upto)
+      join outbox.event e on e.txid >= r.low and e.txid < r.high
+           and e.position + 0 > r.after and e.position + 0 <= r.upto
       limit %(limit)s) pending;
 
 -- status_parked: how many events are set aside, and how many keys and topics wait.

@@ -12,6 +12,8 @@ select pg_current_snapshot()::text;
 -- Trap: without `offset 0` whole rows with their payloads are sorted (262 MB on disk for 500,000).
 -- Headers that are stored compressed count as their limit.
 -- Trap: a bare `position > after` lets a plan read all that lies behind it by event_position_idx.
+-- Trap: in a restored database, without `after` and `upto`, events of another cluster whose ids lie
+-- in the ranges by chance are taken for this window's.
 select * from (
     select min(e.position) as first, max(e.position), count(*), max(e.bytes) + 1024
     from (select e.position,
@@ -20,7 +22,7 @@ select * from (
                         then pg_column_size(e.headers) else 16384 end as bytes
           from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[]) as r (low, high)
           join outbox.event e on e.txid >= r.low and e.txid < r.high
-          where e.position + 0 > %(after)s
+          where e.position + 0 > %(after)s and e.position + 0 <= %(upto)s
           offset 0) e
     group by e.position >> %(chunk_bits)s
     offset 0) chunk

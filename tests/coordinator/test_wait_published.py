@@ -251,7 +251,7 @@ def test_nothing_is_known_to_be_published_in_a_database_that_was_restored(
     as_if_published(database_url)
     with engine.begin() as connection:
         connection.execute(
-            text("insert into outbox.epoch (system_identifier, timeline) values (1, 1)")
+            text("insert into outbox.epoch (nth, system_identifier, timeline) values (1, 1, 1)")
         )
     assert not outcome.wait_published(0)
 
@@ -262,8 +262,9 @@ def test_the_cluster_that_the_relay_has_led_on_is_known(engine: Engine, database
     with engine.begin() as connection:
         connection.execute(
             text(
-                "insert into outbox.epoch (system_identifier, timeline)"
-                " select system_identifier, 1 from pg_control_system()"
+                "insert into outbox.epoch (nth, system_identifier, timeline, log, txid)"
+                " select 1, system_identifier, 1, 'outbox.window'::regclass, pg_current_xact_id()"
+                " from pg_control_system()"
             )
         )
     assert outcome.wait_published(0)

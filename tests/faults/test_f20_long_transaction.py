@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from relay import sql
+from relay.core.numbering import POSITION_MAX
 from relay.core.snapshot import Snapshot
 from relay.core.window import CHUNK_BITS, Window
 from relay.postgres.connect import Connection, connect, pinned_transaction
@@ -111,7 +112,8 @@ def _plan_of_the_next_window(connection: Connection) -> dict[str, Any]:
     row = connection.execute(_WINDOW["window_snapshot"]).fetchone()
     now = Snapshot.parse(str(row and row[0]))
     low, high = xid_arrays(Window(read_cursor(connection).until, now).ranges())
-    parameters = {"low": low, "high": high, "after": 0, "chunk_bits": CHUNK_BITS}
+    bounds = {"after": 0, "upto": POSITION_MAX, "chunk_bits": CHUNK_BITS}
+    parameters = {"low": low, "high": high, **bounds}
     explained: Any = connection.execute(_EXPLAIN + _WINDOW["window_plan"], parameters).fetchone()
     plan: dict[str, Any] = explained[0][0]["Plan"]
     return plan

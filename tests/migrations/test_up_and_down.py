@@ -40,6 +40,7 @@ REVISIONS = [
     "0014_expand_wakeup",
     "0015_expand_debezium",
     "0016_expand_fleet",
+    "0017_expand_numberings",
 ]
 
 PARKED = """insert into inbox.parked

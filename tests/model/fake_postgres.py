@@ -15,127 +15,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from relay.core.cursor import Cursor
-from relay.core.fleet import CLAIM_GOOD_S, Claim
 from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
 from tests.model.fake_parking import Desk
+from tests.model.fake_records import (
+    Appended,
+    Dump,
+    Ended,
+    Event,
+    Jumped,
+    Leased,
+    LeaseRow,
+    Led,
+    Marked,
+    Noted,
+    Operated,
+    Prepared,
+    Record,
+    Restored,
+    RolledBackTo,
+    Truncated,
+    Wrote,
+)
 
 __all__ = ["Event", "FakePostgres", "FakeWakeup", "LeaseRow", "Session", "Transaction"]
 
 FIRST_XID = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A row of the outbox. `subxid`: the savepoint that it was written in."""
-
-    position: int
-    txid: int
-    event_id: str
-    key: str | None
-    subxid: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
-    owner: str | None = None
-    term: int = 0
-    expires_at_s: float = float("-inf")
-    blocked: tuple[str, str] | None = None
-    leads: int = 0
-    claim: Claim | None = None
-    claimed_at_s: float = float("-inf")
-
-    def claimable(self, owner: str, leads: int, now_s: float) -> bool:
-        """Whether no claim stands that is as good as this one."""
-        claim = self.claim
-        if claim is None or claim.owner == owner or claim.leads > leads:
-            return True
-        return self.claimed_at_s < now_s - CLAIM_GOOD_S
-
-
-@dataclass(frozen=True, slots=True)
-class Wrote:
-    """A transaction's write, of an event or of anything else; its first one gives it its id."""
-
-    xid: int
-    subxid: int | None = None
-    event: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    xid: int
-    committed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBackTo:
-    xid: int
-    subxid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    xid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """An entry of the log of windows, and what its transaction made of the parked events."""
-
-    entry: Cursor
-    desk: Desk | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operated:
-    """What an operator made of them."""
-
-    desk: Desk
-
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    row: LeaseRow
-
-
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """Leaves were emptied of the events at these positions, and the log of these windows."""
-
-    positions: frozenset[int] = frozenset()
-    numbers: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """A milestone, and when it was set down."""
-
-    milestone: Milestone
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Jumped:
-    """The next position to give out."""
-
-    position: int
-
-
-Record = (
-    Wrote
-    | Ended
-    | RolledBackTo
-    | Prepared
-    | Appended
-    | Operated
-    | Leased
-    | Truncated
-    | Marked
-    | Jumped
-)
 
 
 @dataclass
@@ -149,19 +55,18 @@ class _Memory:
     prepared: set[int] = field(default_factory=set)
     committed: list[Event] = field(default_factory=list)
     entries: list[Cursor] = field(default_factory=list)
-    lease: LeaseRow = LeaseRow()
+    lease: LeaseRow = field(default_factory=LeaseRow)
     gone: set[int] = field(default_factory=set)
     milestones: list[Marked] = field(default_factory=list)
     desk: Desk = field(default_factory=Desk)
+    led: list[Led] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         match record:
             case Wrote(xid, subxid, event):
                 self.next_xid = max(self.next_xid, (subxid or xid) + 1)
                 events = self.in_progress.setdefault(xid, [])
-                if event is not None:
-                    events.append(event)
-                    self.next_position = event.position + 1
+                self._emit(events, event)
             case RolledBackTo(xid, subxid):
                 kept = [one for one in self.in_progress[xid] if one.subxid != subxid]
                 self.in_progress[xid] = kept
@@ -184,6 +89,25 @@ class _Memory:
                 self.milestones.append(record)
             case Jumped(position):
                 self.next_position = position
+            case Restored(dump, xid):
+                self._read_in(dump, xid)
+            case Noted(led):
+                self.led += led
+                self.milestones = [] if len(led) > 1 else self.milestones
+
+    def _read_in(self, dump: Dump, xid: int) -> None:
+        self.next_xid, self.newest_ended = xid + 1, xid
+        self.next_position = dump.next_position
+        self.committed = [replace(event, xmin=xid) for event in dump.events]
+        self.led = [replace(row, xmin=xid) for row in dump.led]
+        self.gone, self.entries = set(dump.gone), list(dump.entries)
+        self.milestones = list(dump.milestones)
+        self.lease, self.desk = dump.lease, dump.desk
+
+    def _emit(self, events: list[Event], event: Event | None) -> None:
+        if event is not None:
+            events.append(event)
+            self.next_position = event.position + 1
 
     def _end(self, xid: int, committed: bool) -> None:
         events = self.in_progress.pop(xid)
@@ -207,6 +131,7 @@ class FakePostgres:
         self.now_s = 1_000.0
         self.incarnation = 0
         self.timeline = 1
+        self.system = self.homes = 1
         self._log: list[Record] = []
         self._flushed = 0
         self._memory = _Memory()
@@ -295,7 +220,17 @@ class FakePostgres:
     @property
     def epoch(self) -> str:
         """What a relay that leads from now on puts into its records."""
-        return f"epoch-{self.timeline}"
+        return f"epoch-{self.system}-{self.homes}-{self.timeline}"
+
+    @property
+    def led(self) -> list[Led]:
+        """Where relays have led, in order."""
+        return self._memory.led
+
+    def note(self, *entries: tuple[int, int]) -> None:
+        """A relay leads here: a numbering and its floor, or two of them after a restore."""
+        led = tuple(Led(self.epoch, self.system, number, floor) for number, floor in entries)
+        self._store(Noted(led), synchronous=True)
 
     def promote_standby(self, records_behind: int) -> None:
         """A standby takes over that had not got so many of the flushed records.
@@ -305,6 +240,36 @@ class FakePostgres:
         self._flushed = max(1, self._flushed - records_behind)
         self.crash()
         self.timeline += 1
+
+    def dump(self) -> Dump:
+        """As pg_dump: what is committed now; no transaction in progress, nor a prepared one."""
+        memory = self._memory
+        return Dump(
+            tuple(memory.committed),
+            frozenset(memory.gone),
+            tuple(memory.entries),
+            tuple(memory.led),
+            tuple(memory.milestones),
+            memory.lease,
+            memory.desk,
+            memory.next_position,
+        )
+
+    def restore(self, dump: Dump, xid: int, *, elsewhere: bool) -> None:
+        """Everything goes on where transaction `xid` read the dump in; `elsewhere`: in a cluster of
+        another identifier."""
+        self._log = [Restored(dump, xid)]
+        self._flushed = 1
+        self.crash()
+        self.homes += 1
+        self.system += elsewhere
+
+    def upgrade(self) -> None:
+        """Everything goes on in another cluster that has the files, and counts on (pg_upgrade)."""
+        assert not self.prepared, "pg_upgrade refuses them"
+        self.flush()
+        self.crash()
+        self.system += 1
 
     # What sessions do
 

@@ -10,6 +10,7 @@ from relay.core.blockers import Blockers
 from relay.core.retention import Emptied, Milestone, Ring, Survey, published
 from relay.core.snapshot import Snapshot
 from relay.errors import Fenced
+from tests.model.fake_numbering import is_copied
 from tests.model.fake_postgres import Event, FakePostgres, Session
 from tests.model.fake_stores import newest
 
@@ -63,7 +64,8 @@ class FakeRotation:
             return Emptied.IN_USE
         self._check_term()
         events = self._events_of(slot)
-        too_young = old is not None and any(not old.sees(event.txid) for event in events)
+        numbered_here = self._numbered_here(slot)
+        too_young = old is not None and any(not old.sees(event.txid) for event in numbered_here)
         if too_young or self.is_needed_under_the_lock(slot):
             return Emptied.NEEDED
         self.database.truncate(positions=frozenset(event.position for event in events))
@@ -86,12 +88,15 @@ class FakeRotation:
     def c(self) -> Snapshot:
         return published(newest(self.database)).snapshot
 
+    def floor(self) -> int:
+        return published(newest(self.database)).floor
+
     def needs(self, c: Snapshot, event: Event) -> bool:
         return event.txid >= c.xmax or event.txid in c.xip
 
     def is_needed(self, slot: int) -> bool:
         c = self.c()
-        return any(self.needs(c, event) for event in self._events_of(slot))
+        return any(self.needs(c, event) for event in self._numbered_here(slot))
 
     def is_needed_under_the_lock(self, slot: int) -> bool:
         return self.is_needed(slot)
@@ -102,7 +107,10 @@ class FakeRotation:
     def _events_of(self, slot: int) -> list[Event]:
         return [e for e in self.database.standing if self._ring.slot_of(e.position) == slot]
 
+    def _numbered_here(self, slot: int) -> list[Event]:
+        return [event for event in self._events_of(slot) if event.position > self.floor()]
+
     def _check_term(self) -> None:
         lease = self.database.lease
-        if (lease.owner, lease.term) != self._held:
+        if (lease.owner, lease.term) != self._held or is_copied(self.database):
             raise Fenced(f"term {self._held[1]} is over")

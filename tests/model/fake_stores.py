@@ -13,6 +13,7 @@ from relay.core.cursor import Cursor
 from relay.core.fleet import CLAIM_GOOD_S, HEIR_TAKES_WITHIN_S, Claim, Held, Renewed
 from relay.core.inputs import Loaded, NothingAhead, Opened, Row, Rows, Saved, position
 from relay.core.lease import LEASE_TTL_S
+from relay.core.numbering import NOTHING, Numbering
 from relay.core.parking import Parked
 from relay.core.window import PAGE_BYTES_MAX, Chunk, Page, Window, pages_of
 from relay.errors import Fenced
@@ -32,14 +33,26 @@ def by_position(event: Event) -> int:
 def in_window(database: FakePostgres, window: Window) -> list[Event]:
     """The events of a window, by the ranges of ids that the index would be asked for."""
     ranges = window.ranges()
-    return [e for e in database.standing if any(low <= e.txid < high for low, high in ranges)]
+    return [
+        event
+        for event in database.standing
+        if window.above < event.position <= window.upto
+        and any(low <= event.txid < high for low, high in ranges)
+    ]
 
 
 def newest(database: FakePostgres) -> Cursor:
     """The newest entry, with the C that stands in the log before it."""
     cursor = max(database.entries, key=lambda entry: (entry.number, entry.step))
-    before = [one.until for one in database.entries if one.number == cursor.number - 1]
-    return replace(cursor, since=before[0] if before else cursor.until)
+    index = cursor.numbering.index
+    before = [
+        one.until
+        for one in database.entries
+        if (one.number, one.numbering.index) == (cursor.number - 1, index)
+    ]
+    floors = {led.numbering: led.floor for led in database.led if led.numbering}
+    numbering = Numbering.of(index, tuple(floors[one] for one in sorted(floors)))
+    return replace(cursor, since=before[0] if before else NOTHING, numbering=numbering)
 
 
 @dataclass(frozen=True)
@@ -105,13 +118,12 @@ class FakeCursorStore:
         database = self._session.database
         if database.desk.news and not cursor.releases:
             return self._open_release(cursor)
-        opened = cursor.opened(database.snapshot())
-        pages = self._reading.plan(database, opened.window, 0)
-        if not pages:
-            return self._open_release(cursor) if database.desk.news else NothingAhead()
-        opened = self._open(opened)
-        held = database.desk.held_in(opened.number) if cursor.releases else None
-        return Opened(opened, pages, held)
+        for ahead in cursor.ahead(database.snapshot()):
+            if pages := self._reading.plan(database, ahead.window, 0):
+                opened = self._open(ahead.holding(pages))
+                held = database.desk.held_in(opened.number) if cursor.releases else None
+                return Opened(opened, pages, held)
+        return self._open_release(cursor) if database.desk.news else NothingAhead()
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         self._append(cursor, self._desk_after(cursor, parked))

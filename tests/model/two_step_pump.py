@@ -25,6 +25,7 @@ from relay.daemon.membership import Membership
 from relay.errors import Fenced, InvariantBroken, Unreachable
 from relay.ports import CursorStore, Rotation, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
+from tests.model.fake_numbering import enter
 from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import (
@@ -89,6 +90,7 @@ class Parts:
     make_wakeup: MakesWakeup = honest_wakeup
     make_rotation: MakesRotation = FakeRotation
     step: Callable[[Relay, told.Input, Moment], Step] = step
+    enter: Callable[[FakePostgres], None] = enter
 
 
 @dataclass
@@ -274,6 +276,7 @@ class Process:
         if number is None or self.stopping:
             return
         session, parts = Session(self.database), self.parts
+        parts.enter(session.database)
         store = parts.make_store(session, self.owner, number, parts.reading, self.memory)
         sink = parts.make_sink(self.broker, store, self)
         wakeup = parts.make_wakeup(session, store)

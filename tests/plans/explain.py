@@ -66,7 +66,8 @@ def explain(
 def plan_parameters(window: Window, after: int = 0) -> dict[str, object]:
     """What `window_plan` is bound with."""
     low, high = xid_arrays(window.ranges())
-    return {"low": low, "high": high, "after": after, "chunk_bits": CHUNK_BITS}
+    bounds = {"after": after, "upto": window.upto}
+    return {"low": low, "high": high, **bounds, "chunk_bits": CHUNK_BITS}
 
 
 def page_parameters(window: Window, page: Page) -> dict[str, object]:

@@ -78,6 +78,8 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     all_kept = dict.fromkeys(("topic", "key", "type", "id"))
     lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0, "leads": 1, "good_s": 2.0}
     entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
+    whose = {"numbering": 0, "reach": 0}
+    epoch: Parameters = {"nth": 9, "system": 1, "timeline": 1, "numbering": 0, "floor": 0}
     event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
     chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
     key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
@@ -115,19 +117,21 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
         "parked_note": note,
         "window_plan": in_window,
         "window_page": page_parameters(window, ring.window.pages[0]),
-        "status_pending": {**in_window, "after": "{0}", "limit": 1_000_000},
-        "cursor_append": {**entry, **lease},
+        "status_pending": {**in_window, "after": "{0}", "upto": "{9000000}", "limit": 1_000_000},
+        "cursor_append": {**entry, **whose, **lease},
         "cursor_block": {**event, **lease},
         "cursor_unblock": lease,
         **dict.fromkeys((f"lease_{name}" for name in LEASES), lease),
         "lease_hand_over": {**lease, "heir": "h", "keep_s": 3.0},
-        "cluster_epoch_add": {"system": 1, "timeline": 1},
+        "cluster_epoch_newest": epoch,
+        "cluster_epoch_add": epoch,
+        "cluster_floor": {"reach": 0},
         "blockers_named": {"after_s": 10.0},
         "rotation_survey": {"retention_s": 86_400.0},
         "rotation_mark": {"number": 9, "snapshot": "1:1:", "every_s": 60.0, **lease},
         "rotation_forget": {"number": 9, **lease},
         "rotation_term": lease,
-        "rotation_needed": {"xmax": "9", "xip": "{3,4}"},
+        "rotation_needed": {"xmax": "9", "xip": "{3,4}", "floor": 0},
         "wakeup_lock_timeout": {"ms": "3000"},
         "rotation_log_needed": {"number": 9, "keep_s": 60.0},
         "retained_milestones": {"before": 9},
@@ -192,12 +196,12 @@ def test_what_is_needed_of_a_leaf_is_found_by_one_probe_of_its_index_for_each_id
     ring: Ring,
 ) -> None:
     published = ring.window.cursor.since
-    bound = {"xmax": str(published.xmax), "xip": "{3,4}"}
+    bound = {"xmax": str(published.xmax), "xip": "{3,4}", "floor": 0}
     statement = sql.load("rotation")["rotation_needed"].replace("{leaf}", "outbox.event_1")
     found = explain(ring.connection, statement, bound)
     assert found.scans() <= {
         ("Index Scan", "event_1", "event_1_txid_idx"),
-        ("Index Only Scan", "event_1", "event_1_txid_idx"),
+        ("Index Scan", "event_1", "event_1_position_idx"),
     }
     assert (found.rows_discarded, found.buffers < 20) == (0, True)
 
@@ -249,7 +253,8 @@ def test_a_look_learns_of_operators_from_indexes_that_are_empty(ring: Ring) -> N
 
 def test_the_newest_entry_of_the_log_is_found_by_the_index_that_fences(ring: Ring) -> None:
     found = explain(ring.connection, sql.load("cursor")["cursor_newest"], {})
-    assert {index for _, _, index in found.scans()} == {f"window_{n}_fence" for n in range(4)}
+    used = {index for _, table, index in found.scans() if table.startswith("window")}
+    assert used == {f"window_{n}_fence" for n in range(4)}
 
 
 def test_a_look_at_which_nothing_has_changed_does_not_touch_the_events(ring: Ring) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from uuid import uuid4
@@ -17,9 +15,10 @@ from relay.postgres.connect import connect
 from tests.cli.command import relay as run_relay
 from tests.cli.command import status
 from tests.relay.events import connected, emit, value_of
+from tests.support.clusters import standby_of
 from tests.support.consume import read_topic
 from tests.support.kafka import Broker
-from tests.support.postgres import SERVER_OPTIONS, CrashablePostgres
+from tests.support.postgres import CrashablePostgres
 from tests.support.processes import StartRelay
 from tests.support.wait import until
 
@@ -110,82 +109,16 @@ def test_an_epoch_is_made_once_for_a_cluster_and_its_timeline(database_url: str)
     assert value_of(database_url, "select count(*) from outbox.epoch") == 1
 
 
-def program(server: CrashablePostgres, name: str, *args: str) -> None:
-    """Run one of PostgreSQL's own programs to its end, as the user that the server runs as."""
-    subprocess.run(
-        [server.bin / name, *args], check=True, capture_output=True, cwd="/", **server._run_as
-    )
+def test_an_operator_begins_a_new_epoch_and_the_cursor_stays(database_url: str) -> None:
+    """Of a disk's snapshot that nothing tells from a crash."""
+    anew = "update outbox.epoch set timeline = 0, txid = pg_current_xact_id()"
+    with closing(connect(database_url, "test")) as connection:
+        before = enter_epoch(connection)
+        connection.execute(anew)
+        after = enter_epoch(connection)
 
-
-def restore(source_url: str, target: CrashablePostgres) -> None:
-    """Dump a database and restore it in another cluster."""
-    dump = str(target._folder / "data" / "events.dump")
-    program(target, "pg_dump", "--format=custom", f"--file={dump}", source_url)
-    program(target, "pg_restore", "--exit-on-error", f"--dbname={target.url()}", dump)
-
-
-def use_up_ids(url: str, *, beyond: str) -> None:
-    """Give out transaction ids in the cluster of `url` until it is ahead of that of `beyond`."""
-    ahead_of = value_of(beyond, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-    with connected(url) as connection:
-        connection.execute("set synchronous_commit = off")
-        connection.execute(
-            f"do $$ begin while pg_current_xact_id()::text::bigint < {ahead_of + 5_000} loop"
-            " commit; end loop; end $$".encode()
-        )
-
-
-def test_a_dump_restored_into_another_cluster_is_not_published_from(
-    own_postgres: Callable[..., CrashablePostgres],
-    broker: Broker,
-    topic: str,
-    relay_process: StartRelay,
-) -> None:
-    """Its transaction ids are another cluster's: the cursor would skip some and repeat others."""
-    source, target = own_postgres(), own_postgres()
-    migrate.upgrade(source.url())
-    emit(source.url(), topic, count=3)
-    first = relay_process(source.url(), broker.bootstrap_servers, "--until-drained")
-    assert first.wait() == 0
-    emit(source.url(), topic, count=2)
-    restore(source.url(), target)
-    use_up_ids(target.url(), beyond=source.url())
-
-    for _ in range(2):  # a second start is no way round it
-        restored = relay_process(target.url(), broker.bootstrap_servers)
-        assert restored.wait() == 78
-        assert "the cursor in it is of cluster" in restored.log_text()
-    assert len(read_topic(broker.bootstrap_servers, topic)) == 3
-
-
-def test_a_dump_whose_cursor_was_never_used_is_refused_rather_than_left_unpublished(
-    database_url: str, own_postgres: Callable[..., CrashablePostgres], mock_broker: Broker
-) -> None:
-    """Its events have transaction ids that this cluster has not given out yet: no window has
-    them."""
-    target = own_postgres()
-    use_up_ids(database_url, beyond=target.url())
-    emit(database_url, "t", count=3)
-    restore(database_url, target)
-    outcome = run_relay(
-        "run",
-        "--until-drained",
-        database_url=target.url(),
-        bootstrap_servers=mock_broker.bootstrap_servers,
-    )
-    assert outcome.exit_code == 78, outcome.said
-    assert "events of another cluster" in outcome.err
-
-
-def standby_of(primary: CrashablePostgres) -> CrashablePostgres:
-    """A streaming replica of `primary`, started."""
-    standby = CrashablePostgres(SERVER_OPTIONS)
-    data = standby._folder / "data"
-    shutil.rmtree(data)
-    copy = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
-    program(primary, "pg_basebackup", f"--pgdata={data}", f"--dbname={primary.url()}", *copy)
-    standby._password = primary._password
-    return standby
+    assert after.id != before.id
+    assert after.restored_upto is None
 
 
 def test_a_standby_waits_and_says_so_and_leads_in_a_new_epoch_when_it_is_promoted(

@@ -55,7 +55,7 @@ TABLE = """
     read keys                -         -         x       -         -         -         -
     read payloads            -         -         x       -         -         -         -
     read headers             -         -         x       -         -         -         -
-    read a leaf              -         -         -       -         -         -         -
+    read a leaf              -         -         x       -         -         -         -
     read records             -         x         -       -         -         -         -
     read runs                -         x         -       -         -         -         -
     write a run's ack        -         x         -       -         -         -         -
@@ -110,7 +110,7 @@ TABLE = """
     rotation_mark            -         -         x       -         -         -         -
     rotation_forget          -         -         x       -         -         -         -
     rotation_lock            -         -         x       -         -         -         -
-    rotation_term            -         -         x       x         -         -         -
+    rotation_term            -         -         x       -         -         -         -
     rotation_needed          -         -         x       -         -         -         -
     rotation_log_needed      -         -         x       -         -         -         -
     rotation_truncate        -         -         x       -         -         -         -
@@ -124,9 +124,12 @@ TABLE = """
     cluster_identity         x         x         x       x         x         x         x
     cluster_schema           x         x         x       x         -         x         -
     cluster_version          -         -         x       x         -         x         -
-    cluster_hazards          -         -         x       x         -         -         -
+    cluster_hazards          x         x         x       x         -         x         -
+    cluster_epoch_newest     -         -         x       -         -         -         -
+    cluster_floor            -         -         x       x         -         -         -
+    cluster_sequence         -         -         x       x         -         -         -
     cluster_epoch_add        -         -         x       -         -         -         -
-    cluster_epochs           -         -         x       -         -         -         -
+    cluster_milestones_forgotten -     -         x       -         -         -         -
     wakeup_fit               x         x         x       x         -         x         -
     wakeup_listen            x         x         x       x         x         x         x
     wakeup_lie_down          x         x         x       x         -         x         -
@@ -224,6 +227,8 @@ _KEPT = dict.fromkeys(("topic", "key", "type", "id"))
 _LEASES = ("acquire", "claim", "leader", "renew", "release")
 _LEASE = {"owner": "o", "term": 1, "ttl_s": 6.0, "leads": 1, "good_s": 2.0}
 _ENTRY = {"number": 1, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
+_WHOSE = {"numbering": 0, "reach": 0}
+_EPOCH = {"nth": 9, "system": 1, "timeline": 1, "numbering": 0, "floor": 0}
 _CHOSEN = {"topic": "t", "key": "k", "id": str(uuid4()), "older_than_s": 0.0}
 _KEY = {"topic": "t", "key": "k", "who": "w", "why": "y"}
 _ROWS = {"positions": [1], "reasons": ["r"]}
@@ -251,18 +256,20 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "parking_take": {"begun": [1]},
     "parking_plan": {"after": 0, "chunk_bits": CHUNK_BITS},
     "parking_page": _PLACE,
-    "window_plan": {**_RANGES, "after": 0, "chunk_bits": CHUNK_BITS},
+    "window_plan": {**_RANGES, "after": 0, "upto": 9, "chunk_bits": CHUNK_BITS},
     "window_page": _PLACE,
-    "status_pending": {**_RANGES, "after": "{0}", "limit": 1},
-    "cursor_append": {**_ENTRY, **_LEASE},
+    "status_pending": {**_RANGES, "after": "{0}", "upto": "{9}", "limit": 1},
+    "cursor_append": {**_ENTRY, **_WHOSE, **_LEASE},
     "cursor_block": {"event": str(uuid4()), "reason": "r", **_LEASE},
-    "cluster_epoch_add": {"system": 1, "timeline": 1},
+    "cluster_epoch_newest": _EPOCH,
+    "cluster_epoch_add": _EPOCH,
+    "cluster_floor": {"reach": 0},
     "blockers_named": {"after_s": 10.0},
     "rotation_survey": {"retention_s": 1.0},
     "rotation_mark": {"number": 1, "snapshot": "1:1:", "every_s": 1.0, **_LEASE},
     "rotation_forget": {"number": 1, **_LEASE},
     "rotation_term": _LEASE,
-    "rotation_needed": {"xmax": "9", "xip": "{3}"},
+    "rotation_needed": {"xmax": "9", "xip": "{3}", "floor": 0},
     "wakeup_lock_timeout": {"ms": "3000"},
     "rotation_log_needed": {"number": 1, "keep_s": 1.0},
     "retained_milestones": {"before": 1},

