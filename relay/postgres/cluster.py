@@ -18,6 +18,7 @@ __all__ = [
     "enter_epoch",
     "outbox_name",
     "refuse_hazards",
+    "refuse_unentered_copy",
 ]
 
 SCHEMA_VERSION = "0017_expand_numberings"
@@ -95,6 +96,19 @@ def enter_epoch(connection: Connection) -> Epoch:
             ]
             if added[-1] is not None:
                 return Epoch(added[-1], entries[-1].floor if is_copied else None)
+
+
+def refuse_unentered_copy(connection: Connection) -> None:
+    """Raises UnsafeDatabase where the log of windows speaks of another cluster's transactions, as
+    no relay has led on since the database was restored; Unreachable on a standby.
+    """
+    with translated_errors(), pinned_transaction(connection):
+        row = connection.execute(_SQL["cluster_epoch_newest"], _place(connection)).fetchone()
+    if row is not None and row[-1]:
+        raise UnsafeDatabase(
+            "this database was restored, and no relay has led on it yet, so nothing is known of "
+            "what was published: let `relay run` begin first"
+        )
 
 
 class _Entry(NamedTuple):

@@ -18,6 +18,7 @@ from relay.core.retention import EVENT_RING, published
 from relay.core.snapshot import Snapshot
 from relay.core.span import ORIGIN, Cut, Placed, Span, chosen, spans
 from relay.core.window import Page
+from relay.postgres.cluster import refuse_unentered_copy
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 from relay.postgres.cursor_store import read_cursor
 from relay.postgres.window_reader import plan, xid_arrays
@@ -54,12 +55,18 @@ class Retained:
     """
 
     def __init__(self, connection: Connection) -> None:
-        """Raises Unreachable or SchemaMismatch, as every method here."""
+        """Raises Unreachable or SchemaMismatch, as every method here; UnsafeDatabase for a restored
+        database that no relay has led on yet."""
         self._connection = connection
+        refuse_unentered_copy(connection)
         with translated_errors(), pinned_transaction(connection):
-            self.published = published(read_cursor(connection))
+            cursor = read_cursor(connection)
+            self.published = published(cursor)
             row = connection.execute(_SQL["retained_now"]).fetchone()
         self.now_s = float(str(row and row[0]))
+        numbering = cursor.numbering
+        self._numbering = numbering.index + len(numbering.later)
+        self._above = numbering.later[-1] if numbering.later else numbering.above
         # After C: what was parked then, and has been let out since, counts as published.
         with translated_errors():
             rows = connection.execute(_SQL["retained_withheld"]).fetchall()
@@ -77,7 +84,7 @@ class Retained:
     def count(self, span: Span, selection: Selection) -> dict[str, int]:
         """How many events of each topic are chosen, those that are withheld included."""
         low, high = xid_arrays(span.window.ranges())
-        bound = {"low": low, "high": high, **asdict(selection)}
+        bound = {"low": low, "high": high, "above": self._above, **asdict(selection)}
         with translated_errors(), pinned_transaction(self._connection):
             rows = self._connection.execute(_SQL["retained_count"], bound).fetchall()
         return {str(topic): int(str(events)) for topic, events in rows}
@@ -115,7 +122,7 @@ class Retained:
     def _log(self) -> Iterator[Cut]:
         number = 0
         while number <= self.published.number:
-            asked = {"number": number, "limit": LOG_AT_ONCE}
+            asked = {"number": number, "numbering": self._numbering, "limit": LOG_AT_ONCE}
             with translated_errors(), pinned_transaction(self._connection):
                 rows = self._connection.execute(_SQL["retained_log"], asked).fetchall()
             for row in rows:
@@ -127,7 +134,7 @@ class Retained:
 
     def _read(self, span: Span, selection: Selection) -> Iterator[list[Placed]]:
         with translated_errors(), pinned_transaction(self._connection):
-            pages = plan(self._connection, span.window, after=0)
+            pages = plan(self._connection, span.window, after=self._above)
         if span.is_one_window:
             for page in pages:
                 yield from self._in_parts(span, page, selection)
@@ -156,6 +163,7 @@ class Retained:
             "since": str(span.window.since),
             "until": str(span.window.until),
             "limit": page.limit,
+            "above": self._above,
             **asdict(selection),
         }
         with translated_errors(), pinned_transaction(self._connection):

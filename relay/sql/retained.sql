@@ -14,7 +14,8 @@ from outbox.milestone m
 where m.number < %(before)s
 order by m.number;
 
--- retained_log: the windows from `number` on, in order, with the snapshot of each.
+-- retained_log: the windows from `number` on, in order, with the snapshot of each; those of the
+-- present numbering alone, as snapshots of two cannot be compared.
 -- Index: window_N_fence of each of the four leaves.    Lock: none.
 -- Trap: numbers can be left out, where a leaf was emptied meanwhile. What two neighbours hold between
 -- them is right all the same.
@@ -22,7 +23,7 @@ select w.number, w.snapshot::text, extract(epoch from w.stored_at)::float8,
        coalesce((select e.id from outbox.epoch e where e.first_seen <= w.stored_at
                  order by e.first_seen desc limit 1)::text, '')
 from outbox.window w
-where w.number >= %(number)s and w.step = 0
+where w.number >= %(number)s and w.step = 0 and w.numbering = %(numbering)s
 order by w.number
 limit %(limit)s;
 
@@ -32,7 +33,8 @@ limit %(limit)s;
 select e.topic, count(*)
 from unnest(%(low)s::text::xid8[], %(high)s::text::xid8[]) as r (low, high)
 join outbox.event e on e.txid >= r.low and e.txid < r.high
-where (%(topic)s::text is null or e.topic = %(topic)s)
+where e.position > %(above)s
+  and (%(topic)s::text is null or e.topic = %(topic)s)
   and (%(key)s::text is null or e.key = %(key)s)
   and (%(type)s::text is null or e.type = %(type)s)
   and (%(id)s::uuid is null or e.id = %(id)s)
@@ -49,7 +51,7 @@ select e.position, e.id::text, e.topic, e.key, e.type, e.content_type, e.payload
        e.txid::text
 from outbox.event e
 where e.position between %(first)s and %(last)s
-  and ((e.position >> 20) & 7) = %(leaf)s
+  and e.position > %(above)s and ((e.position >> 20) & 7) = %(leaf)s
   and pg_visible_in_snapshot(e.txid, %(until)s::text::pg_snapshot)
   and not pg_visible_in_snapshot(e.txid, %(since)s::text::pg_snapshot)
   and (%(topic)s::text is null or e.topic = %(topic)s)
