@@ -3,9 +3,11 @@ with librdkafka's mock broker."""
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -15,6 +17,7 @@ from relay.demo.mock_broker import MockBroker
 from tests.contract.brokers import NUMBER, FakeWorld, KafkaWorld, SimulatedWorld, World, place
 from tests.contract.outbox import event_id
 from tests.support.kafka import Broker
+from tests.support.wait import until
 
 REACHED = Reached("7@1", 8)
 
@@ -42,9 +45,20 @@ def silent(request: pytest.FixtureRequest) -> Iterator[World]:
         return
     with closing(MockBroker().start()) as broker:
         broker.create_topic("silent")
-        real = KafkaWorld(broker.bootstrap_servers, "silent", broker.suspend, broker.resume)
+        suspend = partial(stop_for_sure, broker)
+        real = KafkaWorld(broker.bootstrap_servers, "silent", suspend, broker.resume)
         yield real
         real.close()
+
+
+def stop_for_sure(broker: MockBroker) -> None:
+    """On a busy machine a process runs on for a moment after SIGSTOP."""
+    broker.suspend()
+    ask = ["ps", "-o", "state=", "-p", str(broker.pid)]
+    until(
+        lambda: subprocess.run(ask, capture_output=True, check=True).stdout.strip() == b"T",
+        what="the broker is stopped",
+    )
 
 
 def always() -> bool:

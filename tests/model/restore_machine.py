@@ -56,6 +56,16 @@ class RestoreMachine(RelayMachine):
         self.processes[relay].run(6)
         late.commit()
 
+    @rule(relay=relays, key=keys, behind=st.integers(3, 8), steps=st.integers(1, 8))
+    def the_rings_are_looked_at_soon_after_a_restore(
+        self, relay: int, key: str | None, behind: int, steps: int
+    ) -> None:
+        """What has come with the dump is not published yet, and the ring has turned since."""
+        self.a_whole_transaction([key], "commit")
+        self.a_dump_is_restored(0, FIRST_XID, elsewhere=True, written=behind * [None])
+        self.processes[relay].run(steps)
+        self.a_whole_pass_over_the_rings(relay)
+
     def _let_old_relays_go_on(self, steps: int) -> None:
         before = len(self.broker.records)
         self.repeatable += sum(process.unstored for process in self.processes)

@@ -71,6 +71,9 @@ def statements() -> dict[str, str]:
     return {name: text for concern in concerns for name, text in sql.load(concern).items()}
 
 
+HELD: Parameters = {"topics": ["t"], "keys": ["k"], "reasons": ["r"], "until_topic": [False]}
+
+
 def parameters(ring: Ring) -> dict[str, Parameters]:
     """What each statement is bound with in production; those that take nothing are left out."""
     window = ring.window.cursor.window
@@ -84,18 +87,11 @@ def parameters(ring: Ring) -> dict[str, Parameters]:
     chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
     key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
     rows = {"positions": [1, LEAF], "reasons": ["r", "r"]}
-    begun = {
-        "topics": ["t"],
-        "keys": ["k"],
-        "ids": [event["event"]],
-        "reasons": ["r"],
-        "until_topic": [False],
-    }
     note = {"action": "retry", "events": [], **key_of_topic}
     return {
         "parking_put": rows,
         "parking_put_back": rows,
-        "parking_hold": begun,
+        "parking_hold": {**HELD, "ids": [event["event"]]},
         "parking_done": {"position": 1},
         "parking_holds": {"number": 9},
         "parking_release": {"number": 9, "released": [1], "limit": 9},
