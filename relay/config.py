@@ -187,7 +187,7 @@ def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> 
     outboxes, unfit = _outboxes(typed.get("source", os.environ.get("RELAY_SOURCE")) or None)
     faults += unfit
     # In Debezium's records nothing says where they come from.
-    if shared is None or shared.envelope == "cloudevents":
+    if os.environ.get("RELAY_ENVELOPE") != "debezium":
         faults += _without_source(outboxes)
     unsound = property_faults(kafka_properties())
     faults += [f"{_variable(name)}: {why}" for name, why in unsound.items()]

@@ -9,6 +9,7 @@ same id, and never comes between events that arrive for the first time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -117,8 +118,19 @@ class KafkaSink:
         if any(error.fatal() for error, _ in self._failures):
             self._await_reports()
         failures = self._purged()
-        self._make_producer()
+        self._replace_producer()
         return failures
+
+    def _replace_producer(self) -> None:
+        """Make another, and let a thread of its own end the one before.
+
+        Ended here, it could stop delivery for good: now and then the client's end of a producer
+        that was shut out, with records on their way, does not return. Seen where two relays took
+        over from each other every few seconds: the leader stood in it for half a minute and more.
+        """
+        retired = [self._producer]
+        self._make_producer()
+        threading.Thread(target=retired.clear, name="retired producer", daemon=True).start()
 
     def _purged(self) -> list[Failure]:
         """Empty the client's queues; all that failed, but for what was only given up here."""

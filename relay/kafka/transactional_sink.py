@@ -172,7 +172,7 @@ class TransactionalSink(KafkaSink):
     def _throw_away(self) -> None:
         self._ready = self._open = self._aborted = False
         self._reached = None
-        self._make_producer()
+        self._replace_producer()
 
     def _outcome(self, failures: list[Failure], rows: Rows) -> Input:
         """As ever, but what is wrong with the topic of positions is no event's fault, and what is

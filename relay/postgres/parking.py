@@ -53,9 +53,8 @@ def release(connection: Connection, number: int) -> Holds:
     released = [int(str(hold)) for hold, is_released in news if is_released]
     begun = [int(str(hold)) for hold, is_released in news if not is_released]
     wanted = {"number": number, "released": released, "limit": RELEASED_MAX}
-    carried = connection.execute(_SQL["parking_release"], wanted).fetchall()
-    is_all = len(carried) < RELEASED_MAX
-    connection.execute(_SQL["parking_end" if is_all else "parking_go_on"], wanted)
+    for statement in ("parking_release", "parking_end", "parking_go_on"):
+        connection.execute(_SQL[statement], wanted)
     connection.execute(_SQL["parking_take"], {"begun": begun})
     return holds(connection, number)
 

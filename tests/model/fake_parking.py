@@ -85,7 +85,7 @@ class Desk:
         return replace(self, parked=tuple(parked))
 
     def release(self, number: int) -> Desk:
-        """The first RELEASED_MAX; the holds end when these are all."""
+        """The first RELEASED_MAX; a hold ends when what waits behind it is among them."""
         ended = [row for row in self.holds if row.released]
         stay = [replace(row, taken=True) for row in self.holds if not row.released]
         carried = [one.event.position for one in self.parked if _is_carried(one, ended, stay)]
@@ -96,9 +96,14 @@ class Desk:
             else one
             for one in self.parked
         )
-        if len(first) == RELEASED_MAX:
-            stay += [replace(row, release_window=number) for row in ended]
-        return Desk(tuple(parked), tuple(stay))
+        left = [self._at(position) for position in carried if position not in first]
+        going_on = [
+            replace(row, release_window=number) for row in ended if any(map(row.covers, left))
+        ]
+        return Desk(tuple(parked), (*stay, *going_on))
+
+    def _at(self, position: int) -> Event:
+        return next(one.event for one in self.parked if one.event.position == position)
 
     # Operators
 

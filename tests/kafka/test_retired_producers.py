@@ -1,0 +1,50 @@
+"""A producer that was thrown away ends in a thread of its own: its end can hang."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Producer
+
+from relay.core.inputs import Acked, Lost
+from relay.core.reached import Reached
+from relay.daemon.clock import monotonic_s
+from relay.demo.mock_broker import MockBroker
+from relay.kafka import sink as of_sink
+from relay.kafka.properties import producer_properties
+from relay.kafka.sink import KafkaSink
+from tests.contract.brokers import KafkaWorld
+from tests.contract.test_sink import stop_for_sure
+from tests.support.wait import until
+
+REACHED = Reached("7@1", 8)
+
+
+def test_a_producer_whose_end_hangs_does_not_hold_up_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_end, ends_in = threading.Event(), list[threading.Thread]()
+
+    class HangsAtItsEnd(Producer):
+        def __del__(self) -> None:
+            ends_in.append(threading.current_thread())
+            may_end.wait(20.0)
+
+    monkeypatch.setattr(of_sink, "Producer", HangsAtItsEnd)
+    with closing(MockBroker().start()) as broker:
+        broker.create_topic("retired")
+        row = KafkaWorld(broker.bootstrap_servers, "retired").row
+        properties = producer_properties(broker.bootstrap_servers, {})
+        sink = KafkaSink(properties, "/test", monotonic_s, lambda _: None)
+        assert sink.send([row(1)], 7, REACHED, lambda: True) == Acked()
+        stop_for_sure(broker)
+        answers = iter([True, False])
+        assert sink.send([row(2)], 7, REACHED, lambda: next(answers)) == Lost()
+        broker.resume()
+        assert sink.send([row(2)], 7, REACHED, lambda: True) == Acked()
+        until(lambda: ends_in, what="the first producer is being ended")
+        may_end.set()
+
+    assert threading.current_thread() not in ends_in
