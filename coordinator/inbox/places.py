@@ -11,7 +11,7 @@ prefix on top of a prefix is one again, whoever sends it: the next leader, a pro
 thrown away, a paused leader that wakes up an hour later. So nothing that arrives for the first time
 lies below what was there. (The model checks this with all of these at once.)
 
-Four things are outside of that argument, and need more than the mark:
+Five things are outside of that argument, and need more than the mark:
 
 - A topic gets more partitions while events are in flight. A key moves, and its event comes to a
   partition that has passed its place: dropped by a bare mark, it would be lost.
@@ -19,6 +19,8 @@ Four things are outside of that argument, and need more than the mark:
   it. Windows that the standby had not got are made anew, so a place says nothing across epochs.
 - An event that was parked gets a new place when it is released. A paused leader that had it in
   flight may wake up and publish it at the old one, before or after that.
+- An event was refused, and the leader died before it had parked it. Refused no longer, it is
+  published by the next one at its place, and what stood behind it of other keys was before it.
 - The database is put back to an earlier state without a new timeline (a disk's snapshot). Window
   numbers come again, in the same epoch, for other events.
 

@@ -23,11 +23,11 @@ from relay.cli.options import ENVELOPES, chosen_of, outbox_option
 from relay.core.replay import EVERYBODY, Selection
 from relay.core.span import ORIGIN, Place, Span
 from relay.daemon.clock import monotonic_s
+from relay.daemon.narrator import Narrator
 from relay.daemon.shutdown import stop_on_signals
 from relay.kafka.properties import faults, producer_properties
 from relay.kafka.replay_sink import ReplaySink
 from relay.observe import logs
-from relay.observe.logs import log
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.retained import Retained, Stretch
@@ -158,7 +158,7 @@ def replay(
             properties,
             outbox.source or "",
             monotonic_s,
-            _tell_trouble,
+            Narrator().broker_trouble,
             envelope=ENVELOPES[settings.envelope],
         )
         done = _perform(retained, sink, plan, stop_on_signals(last_words))
@@ -193,12 +193,8 @@ def _perform(
             plan.order,
             stopping,
             lambda events, place: bar.update(events, str(place)),
-            _tell_trouble,
+            Narrator().broker_trouble,
         )
-
-
-def _tell_trouble(reason: str) -> None:
-    log.warning("broker_trouble", reason=reason)
 
 
 def _report(plan: _Plan, done: Replayed | None, as_json: bool, missed: _Missed) -> None:

@@ -38,7 +38,7 @@ def _for_people(found: Status) -> str:
         f"parked    {found.parked:,} in {found.held:,} held keys and topics",
         f"kept      {_kept(found.retained)}",
     ]
-    if found.parked:
+    if found.parked or found.held:
         lines.append("          `relay parked list` tells why they wait")
     if found.blocked is not None:
         lines += [

@@ -26,6 +26,7 @@ __all__ = ["verify"]
 
 _TOLD_EVERY = 100_000
 _SHOWN_MAX = 10
+_NOTHING = "nothing: no event of that time is kept, so nothing was compared"
 
 _WRONG = {
     "lost": "lost",
@@ -120,7 +121,8 @@ def _for_people(found: Verified) -> Iterator[str]:
             yield f"WRONG      {found.counts[name]:,} {text}"
     for _, one in found.violations[:_SHOWN_MAX]:
         yield f"           {one.invariant}: {one.sentence}"
-    yield "verified   " + ("nothing lost, invented, reordered or changed" if found.ok else "NOT")
+    said = "nothing lost, invented, reordered or changed" if found.events else _NOTHING
+    yield "verified   " + (said if found.ok else "NOT")
 
 
 def _beside(found: Verified) -> list[tuple[int, str]]:

@@ -89,7 +89,7 @@ class Service:
         Everything else is waited out.
         """
         # Said first: the name of a server may take long to resolve, and an address to time out.
-        log.info("starting", owner=self._owner, waits_for="the database")
+        self._log.info("starting", owner=self._owner, waits_for="the database")
         if not self._database_ready():
             return
         self._elector.start()

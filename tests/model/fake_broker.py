@@ -74,6 +74,7 @@ class FakeBroker:
         refused: events that it will never take, as it says of the batch they are in.
         too_large: events that it will never take, as is known before anything is handed over.
         missing: events that it will take later, by itself.
+        set_back: what was refused at some time, and what stood behind it of its key.
         forbidden: whether the topic is refused whole.
     """
 
@@ -82,6 +83,7 @@ class FakeBroker:
     too_large: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     forbidden: bool = False
+    set_back: set[str] = field(default_factory=set)
     doubt: Doubt | None = None
     partitions: int = PARTITIONS
     under_way: list[deque[UnderWay]] = field(default_factory=list)
@@ -137,6 +139,8 @@ class FakeSink:
         if not keep_going():
             return told.Lost()
         if known := self._known_in_advance(rows):
+            refused = self._broker.too_large
+            self._set_back(rows, set(map(told.event_id, rows)) if known.topic else refused)
             return known
         taken = {p: self._until_refused(part) for p, part in self._partitioned(rows).items()}
         doubt, self._broker.doubt = self._broker.doubt, None
@@ -148,8 +152,14 @@ class FakeSink:
             told.event_id(row) for part in taken.values() for row in part
         }
         if left:
+            self._set_back(rows, left)
             return told.Refused("not allowed", passing=not left & self._broker.refused)
         return told.Acked()
+
+    def _set_back(self, rows: told.Rows, refused: set[str]) -> None:
+        """With them, what stands behind one of its key."""
+        keys = {row[3] for row in rows if told.event_id(row) in refused}
+        self._broker.set_back |= {told.event_id(row) for row in rows if row[3] in keys}
 
     def serve(self) -> None:
         """Says nothing of its connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from relay.core.checker import Meant, Outcome, Seen, payload_hash
 from tests.model.fake_parking import TOPIC
@@ -40,17 +40,19 @@ def by_partition(records: Sequence[Seen]) -> list[Seen]:
 
 
 def broken_marks(
-    records: Sequence[Seen], taken: Sequence[str], *, forgets: bool
+    records: Sequence[Seen], taken: Sequence[str], set_back: Set[str], *, forgets: bool
 ) -> Iterator[Broken]:
     """What is wrong with the places in a log, and with what a consumer with `marks` took of it.
 
     M1  inside one epoch a partition gets the events of a source in rising place, but for repeats
-        and for what was parked, which a paused leader may still publish at the place it had
+        and for what was parked, which a paused leader may still publish at the place it had, and
+        for what was refused (`set_back`): a leader that dies before it has parked it leaves it to
+        the next one, which publishes it at its place if it is refused no longer
     M2  the consumer takes every event that is in the log
     M3  it takes none twice; where it forgets ids, but for what was parked
     """
     moved = {one.event_id for one in records if "ce_outboxreleased" in one.headers}
-    yield from _misplaced(one for one in records if one.event_id not in moved)
+    yield from _misplaced(one for one in records if one.event_id not in moved | set_back)
     times = Counter(taken)
     if lost := {record.event_id for record in records} - times.keys():
         yield "M2", f"{sorted(lost)} never taken"

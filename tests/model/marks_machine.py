@@ -51,7 +51,8 @@ class MarksMachine(RelayMachine):
         for partition in range(self.broker.partitions):
             self.consumer.consume(partition)
         forgets = self.recent < ALL
-        for found in broken_marks(self.broker.records, self.consumer.taken, forgets=forgets):
+        taken, set_back = self.consumer.taken, self.broker.set_back
+        for found in broken_marks(self.broker.records, taken, set_back, forgets=forgets):
             self._require(found[0], False, found[1])
 
 

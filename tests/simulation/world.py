@@ -233,7 +233,9 @@ class World:
             raise Violated(f"I9: not released: {self.database.desk}")
         self._judge_the_log()
         forgets, taken = self._recent < ALL, self._consumer.taken
-        for invariant, sentence in broken_marks(self.broker.records, taken, forgets=forgets):
+        for invariant, sentence in broken_marks(
+            self.broker.records, taken, self.broker.set_back, forgets=forgets
+        ):
             raise Violated(f"{invariant}: {sentence}")
 
     def _judge_the_log(self) -> None:
