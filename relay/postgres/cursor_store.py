@@ -9,6 +9,8 @@ its own flush has waited for theirs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import psycopg
@@ -78,7 +80,7 @@ class PostgresCursorStore:
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
         """See CursorStore.open_next."""
-        with translated_errors(), pinned_transaction(self._connection):
+        with translated_errors(), self._entering():
             taken = self._connection.execute(_WINDOW["window_snapshot"])
             # Asked before the first answer is read, so that both are one round trip.
             wanted = self._connection.execute(_PARKING["parking_wanted"])
@@ -97,7 +99,7 @@ class PostgresCursorStore:
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
         """See CursorStore.save."""
-        with translated_errors(), pinned_transaction(self._connection):
+        with translated_errors(), self._entering():
             self._append(cursor)
             if parked:
                 parking.park(self._connection, parked, again=cursor.releases)
@@ -114,6 +116,16 @@ class PostgresCursorStore:
                 _CURSOR["cursor_block"],
                 {"event": event_id, "reason": reason, **self._held},
             )
+
+    @contextmanager
+    def _entering(self) -> Iterator[None]:
+        """A transaction that writes the next entry, and does not wait for a frozen leader's."""
+        try:
+            with pinned_transaction(self._connection):
+                yield
+        except psycopg.errors.LockNotAvailable:
+            self._connection.execute(_CURSOR["cursor_end_former"])
+            raise
 
     def _open_release(self, cursor: Cursor) -> Opened:
         """The window that carries out what operators want; empty where that is only a hold."""

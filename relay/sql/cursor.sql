@@ -38,3 +38,15 @@ where term = %(term)s and owner = %(owner)s;
 -- Index: lease_pkey.    Lock: the lease's row, for a moment, if one was.
 update outbox.lease set blocked_event = null, blocked_reason = null, blocked_since = null
 where term = %(term)s and owner = %(owner)s and blocked_event is not null;
+
+-- cursor_end_former: ends the sessions in which earlier leaders of this outbox write the log.
+-- Index: none.    Lock: none.
+-- Why: a relay that is frozen between its entry and the commit (a paused machine) keeps the entry of
+-- the next leader, which has the same key, waiting for as long as it is frozen.
+-- Trap: idle_in_transaction_session_timeout does not end it: in a pipeline the session is not idle
+-- before the Sync that comes with the commit.
+-- Limit: those of the same role, as others may not be ended.
+select count(pg_terminate_backend(pid))
+from pg_stat_activity
+where datname = current_database() and usename = current_user
+  and application_name = 'relay cursor' and pid <> pg_backend_pid();

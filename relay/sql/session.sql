@@ -7,6 +7,7 @@
 -- row_security off: a policy would hide events from the relay, and the cursor would pass them; so
 -- PostgreSQL raises instead. statement_timeout: a large backlog is planned in one statement, which a
 -- limit meant for web requests would cut off for ever.
+-- lock_timeout: whoever holds what the relay waits for is frozen, or hangs: that is to be seen.
 select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
@@ -17,6 +18,7 @@ select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('work_mem', '64MB', true),
        set_config('row_security', 'off', true),
        set_config('statement_timeout', '0', true),
+       set_config('lock_timeout', '2s', true),
        set_config('idle_in_transaction_session_timeout', '0', true),
        set_config('synchronous_commit',
                   case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'

@@ -3,6 +3,7 @@ Kafka."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple, Protocol, cast
@@ -11,6 +12,7 @@ from relay.core.envelope import PLACE_DIGITS
 from relay.core.inputs import Input, Row, Rows
 from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
+from relay.demo.mock_broker import MockBroker
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
 from relay.ports import Sink
@@ -20,6 +22,7 @@ from tests.simulation.broker_client import BrokerState, SinkInTime
 from tests.simulation.network import Weather
 from tests.simulation.scheduler import Machine, Reply, Scheduler
 from tests.support.consume import read_topic
+from tests.support.wait import until
 
 __all__ = [
     "NUMBER",
@@ -29,6 +32,7 @@ __all__ = [
     "SimulatedWorld",
     "World",
     "place",
+    "stop_for_sure",
 ]
 
 NUMBER = 7
@@ -206,3 +210,13 @@ def _row(n: int, topic: str, key: str | None) -> Row:
 def place(n: int) -> str:
     """Where an event stands that was sent with NUMBER."""
     return f"{NUMBER:0{PLACE_DIGITS}d}.{n:0{PLACE_DIGITS}d}"
+
+
+def stop_for_sure(broker: MockBroker) -> None:
+    """On a busy machine a process runs on for a moment after SIGSTOP."""
+    broker.suspend()
+    ask = ["ps", "-o", "state=", "-p", str(broker.pid)]
+    until(
+        lambda: subprocess.run(ask, capture_output=True, check=True).stdout.strip() == b"T",
+        what="the broker is stopped",
+    )

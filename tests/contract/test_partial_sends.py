@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -16,7 +17,15 @@ from relay.core.inputs import Acked, Refused, Row
 from relay.core.murmur2 import java_partition
 from relay.core.reached import Reached
 from relay.demo.mock_broker import MockBroker
-from tests.contract.brokers import NUMBER, FakeWorld, KafkaWorld, SimulatedWorld, World, place
+from tests.contract.brokers import (
+    NUMBER,
+    FakeWorld,
+    KafkaWorld,
+    SimulatedWorld,
+    World,
+    place,
+    stop_for_sure,
+)
 from tests.contract.outbox import event_id
 from tests.support.kafka import Broker
 
@@ -34,7 +43,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         return
     with closing(MockBroker().start()) as broker:
         broker.create_topic("partial")
-        real = KafkaWorld(broker.bootstrap_servers, "partial", broker.suspend, broker.resume)
+        real = KafkaWorld(
+            broker.bootstrap_servers, "partial", partial(stop_for_sure, broker), broker.resume
+        )
         yield real
         real.close()
 

@@ -3,7 +3,6 @@ with librdkafka's mock broker."""
 
 from __future__ import annotations
 
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,10 +13,17 @@ import pytest
 from relay.core.inputs import Acked, Doubtful, Lost, Recovered, Refused
 from relay.core.reached import Reached
 from relay.demo.mock_broker import MockBroker
-from tests.contract.brokers import NUMBER, FakeWorld, KafkaWorld, SimulatedWorld, World, place
+from tests.contract.brokers import (
+    NUMBER,
+    FakeWorld,
+    KafkaWorld,
+    SimulatedWorld,
+    World,
+    place,
+    stop_for_sure,
+)
 from tests.contract.outbox import event_id
 from tests.support.kafka import Broker
-from tests.support.wait import until
 
 REACHED = Reached("7@1", 8)
 
@@ -49,16 +55,6 @@ def silent(request: pytest.FixtureRequest) -> Iterator[World]:
         real = KafkaWorld(broker.bootstrap_servers, "silent", suspend, broker.resume)
         yield real
         real.close()
-
-
-def stop_for_sure(broker: MockBroker) -> None:
-    """On a busy machine a process runs on for a moment after SIGSTOP."""
-    broker.suspend()
-    ask = ["ps", "-o", "state=", "-p", str(broker.pid)]
-    until(
-        lambda: subprocess.run(ask, capture_output=True, check=True).stdout.strip() == b"T",
-        what="the broker is stopped",
-    )
 
 
 def always() -> bool:

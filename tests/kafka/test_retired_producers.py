@@ -15,8 +15,7 @@ from relay.demo.mock_broker import MockBroker
 from relay.kafka import sink as of_sink
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
-from tests.contract.brokers import KafkaWorld
-from tests.contract.test_sink import stop_for_sure
+from tests.contract.brokers import KafkaWorld, stop_for_sure
 from tests.support.wait import until
 
 REACHED = Reached("7@1", 8)

@@ -94,6 +94,7 @@ TABLE = """
     cursor_append            -         -         x       -         -         -         -
     cursor_block             -         -         x       -         -         -         -
     cursor_unblock           -         -         x       -         -         -         -
+    cursor_end_former        x         x         x       x         x         x         x
     lease_acquire            -         -         x       -         -         -         -
     lease_renew              -         -         x       -         -         -         -
     lease_release            -         -         x       -         -         -         -
