@@ -61,7 +61,8 @@ def _wait_stepped_down(relay: RelayProcess, more_than: int) -> None:
 
 def _stepped_down(relay: RelayProcess) -> int:
     lines = relay.log_lines()
-    return sum(line["event"] == "stepped_down" for line in lines)
+    # Frozen inside a transaction it finds its session ended; else the broker or the log fences it.
+    return sum(line["event"] in ("stepped_down", "unreachable") for line in lines)
 
 
 def _appended(kafka: ApacheKafka) -> int:
