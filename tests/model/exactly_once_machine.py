@@ -64,3 +64,11 @@ class FailoverMachine(ExactlyOnceMachine):
         self.database.promote_standby(records_behind)
         self.transactions.clear()
         self.a_whole_transaction([key], "commit")
+
+    @rule(records_behind=st.integers(2, 8), key=keys, relay=relays, steps=st.integers(3, 9))
+    def what_was_published_a_moment_ago_is_lost(
+        self, records_behind: int, key: str | None, relay: int, steps: int
+    ) -> None:
+        """The event and its window both, so that their numbers are given again."""
+        self.all_is_published()
+        self.a_standby_is_promoted(records_behind, key, relay, steps)
