@@ -75,6 +75,7 @@ class PostgresCursorStore:
             # What an earlier life of this term reported may have been mended since.
             self._connection.execute(_CURSOR["cursor_unblock"], self._held)
             cursor = read_cursor(self._connection)
+            self._connection.execute(_CURSOR["cursor_durable"])
             held = parking.holds(self._connection, cursor.number)
             return Loaded(cursor, self._pages_left(cursor), held)
 

@@ -15,6 +15,14 @@ join outbox.window opened on opened.number = newest.number and opened.step = 0
 left join outbox.window since on since.number = newest.number - 1 and since.step = 0
                              and since.numbering = opened.numbering;
 
+-- cursor_durable: makes the transaction that loads the cursor one that waits for its flush, and for
+-- synchronous standbys.
+-- Index: none.    Lock: none.
+-- Why: the entry that opened the window was visible to others before its commit had waited to the
+-- end, if the session of that leader was ended meanwhile. What is loaded is sent at once, so it has
+-- to be where its commit would have had it.
+select pg_logical_emit_message(true, 'outbox', '');
+
 -- cursor_append: the next entry; it opens a window (step 0, with its snapshot), advances inside it,
 -- or closes it.
 -- Index: window_n_fence (unique).    Lock: the new row's; none of a writer's.
@@ -45,8 +53,11 @@ where term = %(term)s and owner = %(owner)s and blocked_event is not null;
 -- the next leader, which has the same key, waiting for as long as it is frozen.
 -- Trap: idle_in_transaction_session_timeout does not end it: in a pipeline the session is not idle
 -- before the Sync that comes with the commit.
+-- Not one whose commit waits for a standby: ended, it would be committed without it, and what is
+-- behind it would have to wait for that standby all the same (cursor_durable).
 -- Limit: those of the same role, as others may not be ended.
 select count(pg_terminate_backend(pid))
 from pg_stat_activity
 where datname = current_database() and usename = current_user
-  and application_name = 'relay cursor' and pid <> pg_backend_pid();
+  and application_name = 'relay cursor' and pid <> pg_backend_pid()
+  and wait_event is distinct from 'SyncRep';

@@ -22,6 +22,7 @@ BEHIND = 200
 
 _WAITING_FOR_A_STANDBY = """select count(*) from pg_stat_activity
 where application_name = 'relay cursor' and wait_event = 'SyncRep'"""
+_END_IT = _WAITING_FOR_A_STANDBY.replace("count(*)", "count(pg_terminate_backend(pid))")
 
 
 @pytest.fixture
@@ -124,6 +125,30 @@ def test_nothing_is_published_before_a_synchronous_standby_has_it(
             lambda: value_of(primary.url(), _WAITING_FOR_A_STANDBY),
             what="the relay to wait for the standby",
         )
+        assert read_topic(broker.bootstrap_servers, topic) == []
+        standby.start()
+        assert len(read_topic(broker.bootstrap_servers, topic, at_least=1)) == 1
+        relay.close()
+
+
+def test_nor_when_the_session_is_ended_in_which_the_relay_waits_for_it(
+    primary: CrashablePostgres, broker: Broker, topic: str, relay_process: StartRelay
+) -> None:
+    """The window is then committed without the standby, and visible; the relay still leads."""
+    with standby_of(primary) as standby:
+        wait_for_each_commit_to_be_applied(primary)
+        relay = relay_process(primary.url(), broker.bootstrap_servers)
+        relay.wait_for_log("leading")
+        standby.stop("fast")
+        with connected(primary.url()) as writer:
+            writer.execute("set synchronous_commit = local")
+            writer.execute("select outbox.emit(%s, 'k', 'thing.happened', '')", (topic,))
+        until(lambda: value_of(primary.url(), _END_IT), what="the session to be ended")
+        until(
+            lambda: value_of(primary.url(), _WAITING_FOR_A_STANDBY),
+            what="the relay to wait for the standby again",
+        )
+        assert value_of(primary.url(), "select max(number) from outbox.window"), "nothing is shown"
         assert read_topic(broker.bootstrap_servers, topic) == []
         standby.start()
         assert len(read_topic(broker.bootstrap_servers, topic, at_least=1)) == 1

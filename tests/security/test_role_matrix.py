@@ -95,6 +95,7 @@ TABLE = """
     cursor_block             -         -         x       -         -         -         -
     cursor_unblock           -         -         x       -         -         -         -
     cursor_end_former        x         x         x       x         x         x         x
+    cursor_durable           x         x         x       x         x         x         x
     lease_acquire            -         -         x       -         -         -         -
     lease_renew              -         -         x       -         -         -         -
     lease_release            -         -         x       -         -         -         -
