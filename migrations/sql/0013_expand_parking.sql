@@ -55,10 +55,14 @@ create table outbox.parked_action (
     why    text        not null,
     topic  text        not null,
     key    text,
-    events uuid[]      not null
+    events uuid[]      not null,
+    positions bigint[] not null default '{}'
 );
 comment on column outbox.parked_action.events is 'The events discarded, or the head of what was released.';
--- Who asks whether an event was discarded knows its id.
+comment on column outbox.parked_action.positions is
+    'Of the events discarded: one that is written again under its id is another, and is published.';
+create index parked_action_positions_idx on outbox.parked_action using gin (positions) where action = 'discard';
+-- When its row has made room, only its id can be asked about.
 create index parked_action_discarded_idx on outbox.parked_action using gin (events) where action = 'discard';
 
 -- is_published: as before, and an event that was discarded is not published, though it is parked no longer.
@@ -83,6 +87,8 @@ begin atomic
     and not exists (
         select from outbox.parked_action
         where action = 'discard'
-          and events && (is_published.event_ids
-                         || array(select event.id from outbox.event where event.txid = is_published.txid::text::xid8)));
+          and (positions && array(select event.position from outbox.event
+                                  where event.txid = is_published.txid::text::xid8)
+               or events && is_published.event_ids
+                  and not exists (select from outbox.event where event.txid = is_published.txid::text::xid8)));
 end;

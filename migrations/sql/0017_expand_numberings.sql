@@ -80,6 +80,8 @@ begin atomic
     and not exists (
         select from outbox.parked_action
         where action = 'discard'
-          and events && (is_published.event_ids
-                         || array(select event.id from outbox.event where event.txid = is_published.txid::text::xid8)));
+          and (positions && array(select event.position from outbox.event
+                                  where event.txid = is_published.txid::text::xid8)
+               or events && is_published.event_ids
+                  and not exists (select from outbox.event where event.txid = is_published.txid::text::xid8)));
 end;

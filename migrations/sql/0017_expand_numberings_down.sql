@@ -29,8 +29,10 @@ begin atomic
     and not exists (
         select from outbox.parked_action
         where action = 'discard'
-          and events && (is_published.event_ids
-                         || array(select event.id from outbox.event where event.txid = is_published.txid::text::xid8)));
+          and (positions && array(select event.position from outbox.event
+                                  where event.txid = is_published.txid::text::xid8)
+               or events && is_published.event_ids
+                  and not exists (select from outbox.event where event.txid = is_published.txid::text::xid8)));
 end;
 
 -- One row for each cluster and timeline, the newest.

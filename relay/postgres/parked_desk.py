@@ -143,12 +143,15 @@ class ParkedDesk:
 
     def _noted(self, action: str, rows: Iterable[tuple[object, ...]], by: By) -> list[Touched]:
         events: dict[tuple[str, str | None], list[str]] = {}
-        for topic, key, event_id in rows:
-            known = events.setdefault((str(topic), None if key is None else str(key)), [])
-            known += [] if event_id is None else [str(event_id)]
+        positions: dict[tuple[str, str | None], list[object]] = {}
+        for topic, key, event_id, *position in rows:
+            of = str(topic), None if key is None else str(key)
+            events.setdefault(of, []).extend([] if event_id is None else [str(event_id)])
+            positions.setdefault(of, []).extend(position)
         touched = [Touched(topic, key, tuple(ids)) for (topic, key), ids in events.items()]
         for one in touched:
             note: dict[str, object] = {"action": action, "who": by.who, "why": by.why}
             note |= {"topic": one.topic, "key": one.key, "events": list(one.events)}
+            note["positions"] = positions[one.topic, one.key]
             self._connection.execute(_SQL["parked_note"], note)
         return touched

@@ -70,7 +70,7 @@ class Retained:
         # After C: what was parked then, and has been let out since, counts as published.
         with translated_errors():
             rows = connection.execute(_SQL["retained_withheld"]).fetchall()
-        self._withheld = frozenset(str(row[0]) for row in rows)
+        self._withheld = frozenset(int(str(row[0])) for row in rows)
         self.seen = self.unpublished = 0
 
     def bounds(self, stretch: Stretch) -> Span | None:
@@ -173,7 +173,7 @@ class Retained:
         placed = []
         for *event, txid in rows:
             row: Row = tuple(event)  # type: ignore[assignment]  # Row, by the statement
-            if row[1] in self._withheld:
+            if row[0] in self._withheld:
                 self.unpublished += 1
                 continue
             cut = span.cut_of(int(str(txid)))

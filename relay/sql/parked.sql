@@ -71,7 +71,7 @@ where key is not distinct from %(key)s and release_window is null
   and (%(topic)s::text is null or topic = %(topic)s)
   and (%(id)s::uuid is null or id = %(id)s)
   and parked_at <= clock_timestamp() - make_interval(secs => %(older_than_s)s)
-returning topic, key, id::text;
+returning topic, key, id::text, position;
 
 -- parked_release_empty: a hold of a key with nothing left behind it is to be ended by the leader.
 -- Index: parked_key_idx.    Lock: those rows'.
@@ -96,5 +96,5 @@ returning topic, key, null::text;
 
 -- parked_note: who did what to which key, when and why.
 -- Index: none.    Lock: the new row's.
-insert into outbox.parked_action (action, who, why, topic, key, events)
-values (%(action)s, %(who)s, %(why)s, %(topic)s, %(key)s, %(events)s::text[]::uuid[]);
+insert into outbox.parked_action (action, who, why, topic, key, events, positions)
+values (%(action)s, %(who)s, %(why)s, %(topic)s, %(key)s, %(events)s::text[]::uuid[], %(positions)s::bigint[]);

@@ -88,8 +88,7 @@ where position = any (array(
         where h.topic = one.topic and hashtextextended(h.key, 0) is null
           and h.key is null and h.id <> all (%(released)s::bigint[]))
     order by one.position
-    limit %(limit)s))
-returning position;
+    limit %(limit)s));
 
 -- parking_end: the holds of which all that waits is on its way.
 -- Index: hold_pkey, parked_key_idx for each.    Lock: those rows'.

@@ -65,9 +65,10 @@ limit %(limit)s;
 -- and those that were discarded.
 -- Index: none (what is set aside, and what was given up).    Lock: none.
 -- Guarantee: asked after C was read. What was parked by then and is not here has been published.
-select id::text from outbox.parked
+-- By position: one that was mended and written again under the id of a discarded one is published.
+select position from outbox.parked
 union all
-select unnest(events)::text from outbox.parked_action where action = 'discard';
+select unnest(positions) from outbox.parked_action where action = 'discard';
 
 -- retained_block: whether any event of a block of the ring (2^20 positions) is still there.
 -- Index: event_position_idx of that leaf alone, one probe.    Lock: none.

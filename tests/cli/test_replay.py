@@ -19,8 +19,9 @@ PARK = """
     select position, id, topic, key, type, content_type, headers, created_at, 'r'
     from outbox.event where key = 'a'"""
 DISCARD = """
-    insert into outbox.parked_action (action, who, why, topic, key, events)
-    select 'discard', 'w', 'w', topic, key, array[id] from outbox.event where key = 'a'"""
+    insert into outbox.parked_action (action, who, why, topic, key, events, positions)
+    select 'discard', 'w', 'w', topic, key, array[id], array[position]
+    from outbox.event where key = 'a'"""
 
 
 class Outbox:

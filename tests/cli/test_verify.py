@@ -178,6 +178,19 @@ def test_parked_events_are_not_lost(outbox: Outbox) -> None:
     assert (found["ok"], found["unpublished"]) == (True, 1)
 
 
+def test_an_event_that_is_written_again_under_the_id_of_a_discarded_one_is_no_invention(
+    outbox: Outbox,
+) -> None:
+    """It was too large, say, and was mended."""
+    (event_id,) = outbox.publish("a")
+    outbox.run(
+        "insert into outbox.parked_action (action, who, why, topic, key, events, positions)"
+        f" values ('discard', 'w', 'w', 't', 'a', array['{event_id}'::uuid], array[0])"
+    )
+    found = outbox.verify()
+    assert (found["ok"], found["unpublished"]) == (True, 0)
+
+
 def test_a_record_whose_row_is_kept_no_longer_is_not_judged(outbox: Outbox) -> None:
     outbox.publish("a")
     outbox.run("select setval('outbox.event_position', (1 << 20) + 5)")

@@ -3,11 +3,9 @@ by its index, and never by reading a table of events from end to end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +18,7 @@ from tests.plans.explain import Parameters, Plan, explain, page_parameters, plan
 from tests.relay.events import connected, fill
 from tests.relay.leader import closed, leading, opened
 from tests.support.postgres import Postgres
+from tests.support.relay_statements import BOUND, statements
 
 LEAF = 1 << 20
 # Over the edge of leaf 0 and into leaf 1, then far ahead, and round the ring into leaf 0 again.
@@ -27,10 +26,6 @@ STARTS = (LEAF - 5_000, 3 * LEAF, 5 * LEAF + 7, 8 * LEAF)
 POPULATED = (0, 1, 3, 5)
 EVENTS_PUBLISHED_EACH = 20_000
 EVENTS_PENDING = 10_000
-LEASES = ("acquire", "claim", "leader", "renew", "release")
-
-
-ADOPTED = ("ids", "topics", "keys", "types", "content_types", "payloads", "headers")
 
 
 @dataclass(frozen=True)
@@ -64,80 +59,22 @@ def _move_sequence(url: str, position: int) -> None:
         connection.execute("select setval('outbox.event_position', %s)", (position,))
 
 
-def statements() -> dict[str, str]:
-    """Every statement of relay/sql by name."""
-    files = [Path(file.name) for file in resources.files(sql).iterdir()]
-    concerns = [file.stem for file in files if file.suffix == ".sql"]
-    return {name: text for concern in concerns for name, text in sql.load(concern).items()}
-
-
-HELD: Parameters = {"topics": ["t"], "keys": ["k"], "reasons": ["r"], "until_topic": [False]}
-
-
-def parameters(ring: Ring) -> dict[str, Parameters]:
-    """What each statement is bound with in production; those that take nothing are left out."""
+def parameters(ring: Ring) -> Mapping[str, Parameters]:
+    """As any, but where the plan depends on where the window lies."""
     window = ring.window.cursor.window
     in_window = plan_parameters(window)
-    all_kept = dict.fromkeys(("topic", "key", "type", "id"))
-    lease: Parameters = {"owner": "o", "term": 1, "ttl_s": 6.0, "leads": 1, "good_s": 2.0}
-    entry = {"number": 9, "step": 0, "snapshot": "1:1:", "last_position": 0, "closed": False}
-    whose = {"numbering": 0, "reach": 0}
-    epoch: Parameters = {"nth": 9, "system": 1, "timeline": 1, "numbering": 0, "floor": 0}
-    event = {"event": "00000000-0000-0000-0000-000000000000", "reason": "r"}
-    chosen = {"topic": "t", "key": "k", "id": event["event"], "older_than_s": 0.0}
-    key_of_topic = {"topic": "t", "key": "k", "who": "w", "why": "y"}
+    page = page_parameters(window, ring.window.pages[0])
     rows = {"positions": [1, LEAF], "reasons": ["r", "r"]}
-    note = {"action": "retry", "events": [], **key_of_topic}
     return {
+        **BOUND,
         "parking_put": rows,
         "parking_put_back": rows,
-        "parking_hold": {**HELD, "ids": [event["event"]]},
-        "parking_done": {"position": 1},
-        "parking_holds": {"number": 9},
-        "parking_release": {"number": 9, "released": [1], "limit": 9},
-        "parking_go_on": {"number": 9, "released": [1]},
-        "parking_there": {"topics": ["t"]},
-        "parking_end": {"released": [1]},
-        "parking_take": {"begun": [1]},
-        "parking_plan": {"after": 0, "chunk_bits": 13},
-        "parking_page": {"first": 1, "last": 9, "limit": 9},
-        "parked_list": chosen,
-        "parked_show": chosen,
-        "parked_retry_holds": chosen,
-        "parked_retry_keyless": chosen,
-        "parked_lock_holds": chosen,
-        "parked_discard": chosen,
-        "parked_release_empty": chosen,
-        "parked_pause": key_of_topic,
-        "parked_resume": key_of_topic,
-        "parked_note": note,
         "window_plan": in_window,
-        "window_page": page_parameters(window, ring.window.pages[0]),
+        "window_page": page,
         "status_pending": {**in_window, "after": "{0}", "upto": "{9000000}", "limit": 1_000_000},
-        "cursor_append": {**entry, **whose, **lease},
-        "cursor_block": {**event, **lease},
-        "cursor_unblock": lease,
-        **dict.fromkeys((f"lease_{name}" for name in LEASES), lease),
-        "lease_hand_over": {**lease, "heir": "h", "keep_s": 3.0},
-        "cluster_epoch_newest": epoch,
-        "cluster_epoch_add": epoch,
-        "cluster_floor": {"reach": 0},
-        "blockers_named": {"after_s": 10.0},
-        "rotation_survey": {"retention_s": 86_400.0},
-        "rotation_mark": {"number": 9, "snapshot": "1:1:", "every_s": 60.0, **lease},
-        "rotation_forget": {"number": 9, **lease},
-        "rotation_term": lease,
-        "rotation_needed": {"xmax": "9", "xip": "{3,4}", "floor": 0},
-        "wakeup_lock_timeout": {"ms": "3000"},
-        "rotation_log_needed": {"number": 9, "keep_s": 60.0},
-        "retained_milestones": {"before": 9},
-        "retained_log": {"number": 0, "numbering": 0, "limit": 1_000},
-        "retained_count": {**in_window, "above": 0, **all_kept},
-        "retained_page": {**page_parameters(window, ring.window.pages[0]), "above": 0, **all_kept},
+        "retained_count": {**BOUND["retained_count"], **in_window},
+        "retained_page": {**BOUND["retained_page"], **page},
         "retained_block": {"first": 0, "last": LEAF - 1, "leaf": 0},
-        "adopt_table": {"name": "public.traces"},
-        "adopt_columns": {"table": 1},
-        "adopt_insert": dict.fromkeys(ADOPTED, "{}"),
     }
 
 
