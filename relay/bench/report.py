@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import singledispatch
 from typing import Final
 
 from rich import box
@@ -29,16 +30,7 @@ from relay.bench.stage import Watcher
 from relay.bench.turn import Contender
 from relay.bench.writers import Writers
 
-__all__ = [
-    "show",
-    "show_backlog",
-    "show_consumed",
-    "show_exactly_once",
-    "show_latency",
-    "show_long_transaction",
-    "show_writers",
-    "watching",
-]
+__all__ = ["show", "watching"]
 
 _WIDTH_MAX: Final = 100
 
@@ -55,7 +47,14 @@ def watching() -> Iterator[Watcher]:
         yield _Bars(progress)
 
 
-def show(found: Drain) -> None:
+@singledispatch
+def show(found: object) -> None:
+    """The figures side by side, and what they were measured on."""
+    raise TypeError(f"no table for {type(found).__name__}")
+
+
+@show.register
+def _(found: Drain) -> None:
     """The figures side by side, and what they were measured on."""
     table = Table(box=box.SIMPLE_HEAD, title="a backlog, published")
     for heading in ("", "events/s", "the relay is", "WAL an event"):
@@ -80,7 +79,8 @@ def show(found: Drain) -> None:
     console.print(f"{relay.events:,} events in {found.rounds} round(s); {_services(found)}")
 
 
-def show_long_transaction(found: LongTransaction) -> None:
+@show.register
+def _(found: LongTransaction) -> None:
     """Without an open transaction and with one."""
     table = Table(box=box.SIMPLE_HEAD, title="a backlog, published beside an open transaction")
     for heading in ("", "events/s", "of the rate without"):
@@ -95,7 +95,8 @@ def show_long_transaction(found: LongTransaction) -> None:
     )
 
 
-def show_backlog(found: Backlog) -> None:
+@show.register
+def _(found: Backlog) -> None:
     """The whole beside a tenth of it, and its first pages beside its last."""
     table = Table(box=box.SIMPLE_HEAD, title="a large backlog, published")
     for heading in ("events", "events/s", "of the tenth's rate", "memory at most"):
@@ -116,7 +117,8 @@ def show_backlog(found: Backlog) -> None:
     console.print(_services(found))
 
 
-def show_consumed(found: Consumed) -> None:
+@show.register
+def _(found: Consumed) -> None:
     """The figures side by side, and what they were measured on."""
     table = Table(box=box.SIMPLE_HEAD, title="a backlog, consumed")
     for heading in ("", "events/s", "of the rate without memory", "client CPU an event"):
@@ -133,7 +135,8 @@ def show_consumed(found: Consumed) -> None:
     )
 
 
-def show_exactly_once(found: Cost) -> None:
+@show.register
+def _(found: Cost) -> None:
     """Both ways side by side, and what they were measured on."""
     table = Table(box=box.SIMPLE_HEAD, title="delivery, commit to consumer")
     for heading in ("", "events/s", "of the default", "p50", "p99"):
@@ -154,7 +157,8 @@ def show_exactly_once(found: Cost) -> None:
     )
 
 
-def show_writers(found: Writers) -> None:
+@show.register
+def _(found: Writers) -> None:
     """The paces side by side for each number of writers."""
     table = Table(box=box.SIMPLE_HEAD, title="completing a run, four events")
     for heading in ("writers", "", "transactions/s", "p99", "execute takes"):
@@ -179,7 +183,8 @@ def show_writers(found: Writers) -> None:
     console.print(f"PostgreSQL {found.postgres}; load average {found.load_average:.1f} before")
 
 
-def show_latency(found: Latency) -> None:
+@show.register
+def _(found: Latency) -> None:
     """Both ways to wake up, side by side."""
     table = Table(box=box.SIMPLE_HEAD, title="from the commit to a consumer")
     rates = [f"{rate:,}/s {what}" for rate in RATES for what in ("p50", "p99")]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from importlib import import_module
 
 import click
 
@@ -37,13 +35,7 @@ def drain(events: int, broker: BrokerKind, as_json: bool) -> None:
     new database and a new topic of them, removed at the end), and brings its own where they are
     not.
     """
-    with _measuring() as report:
-        from relay.bench.drain import drain as run
-
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
-        report.show(found)
-        _print(found.to_dict(), as_json)
+    _run("drain", as_json, events, broker)
 
 
 @bench.command()
@@ -55,13 +47,7 @@ def longtx(events: int, broker: BrokerKind, as_json: bool) -> None:
 
     Uses the services that `relay bench drain` uses.
     """
-    with _measuring() as report:
-        from relay.bench.longtx import longtx as run
-
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
-        report.show_long_transaction(found)
-        _print(found.to_dict(), as_json)
+    _run("longtx", as_json, events, broker)
 
 
 @bench.command()
@@ -80,13 +66,7 @@ def backlog(events: int, broker: BrokerKind, as_json: bool) -> None:
 
     Uses the services that `relay bench drain` uses.
     """
-    with _measuring() as report:
-        from relay.bench.backlog import backlog as run
-
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
-        report.show_backlog(found)
-        _print(found.to_dict(), as_json)
+    _run("backlog", as_json, events, broker)
 
 
 @bench.command()
@@ -98,13 +78,7 @@ def consume(events: int, broker: BrokerKind, as_json: bool) -> None:
 
     Uses the services that `relay bench drain` uses.
     """
-    with _measuring() as report:
-        from relay.bench.consume import consume as run
-
-        with report.watching() as watcher:
-            found = run(events, broker, watcher)
-        report.show_consumed(found)
-        _print(found.to_dict(), as_json)
+    _run("consume", as_json, events, broker)
 
 
 @bench.command()
@@ -117,13 +91,7 @@ def latency(seconds: int, broker: BrokerKind, as_json: bool) -> None:
     With RELAY_WAKEUP=poll and with listen, at 1,000 and at 10 events a second for so many seconds
     each, then idle for as long. Uses the services that `relay bench drain` uses.
     """
-    with _measuring() as report:
-        from relay.bench.latency import latency as run
-
-        with report.watching() as watcher:
-            found = run(seconds, broker, watcher)
-        report.show_latency(found)
-        _print(found.to_dict(), as_json)
+    _run("latency", as_json, seconds, broker)
 
 
 @bench.command()
@@ -136,13 +104,7 @@ def writers(transactions: int, rounds: int, as_json: bool) -> None:
     Each round is so many transactions in each way. Uses the database server of RELAY_DATABASE_URL
     where it is set (a new database of it, removed at the end), and brings its own where it is not.
     """
-    with _measuring() as report:
-        from relay.bench.writers import writers as run
-
-        with report.watching() as watcher:
-            found = run(transactions, rounds, watcher)
-        report.show_writers(found)
-        _print(found.to_dict(), as_json)
+    _run("writers", as_json, transactions, rounds)
 
 
 @bench.command("exactly-once")
@@ -154,31 +116,25 @@ def exactly_once(events: int, seconds: float, as_json: bool) -> None:
 
     On an Apache Kafka (needs Java and Maven), or on the services that `relay bench drain` uses.
     """
-    with _measuring() as report:
-        from relay.bench.exactly_once import exactly_once as run
-
-        with report.watching() as watcher:
-            found = run(events, seconds, watcher)
-        report.show_exactly_once(found)
-        _print(found.to_dict(), as_json)
+    _run("exactly_once", as_json, events, seconds)
 
 
-@contextmanager
-def _measuring() -> Iterator[ModuleType]:
-    """Gives what shows the figures; says what is missing where a benchmark cannot run."""
+def _run(name: str, as_json: bool, *asked: object) -> None:
+    """Measure, then show the figures; says what is missing where a benchmark cannot run."""
     try:
         from relay.bench import report
         from relay.demo.kept_process import ServiceFailed
+
+        measure = getattr(import_module(f"relay.bench.{name}"), name)
     except ModuleNotFoundError as missing:
         raise RelayError(
             f"the benchmark needs {missing.name}: pip install 'outbox-relay[demo]'"
         ) from missing
     try:
-        yield report
+        with report.watching() as watcher:
+            found = measure(*asked, watcher)
     except ServiceFailed as problem:
         raise RelayError(str(problem)) from problem
-
-
-def _print(figures: dict[str, object], as_json: bool) -> None:
+    report.show(found)
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(json.dumps(found.to_dict()))

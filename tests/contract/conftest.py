@@ -21,9 +21,10 @@ from relay.postgres.rotation import PostgresRotation
 from relay.postgres.wakeup import PostgresWakeup, switch_wakeup
 from relay.postgres.window_reader import PageReader
 from tests.model.fake_parking import RELEASED_MAX
-from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session
+from tests.model.fake_postgres import FakePostgres, Session
 from tests.model.fake_rotation import FakeRotation
 from tests.model.fake_stores import FakeCursorStore, FakeLeaseStore, FakePageSource, Reading
+from tests.model.fake_wakeup import FakeWakeup
 
 BY = By("the contract", "to try it")
 

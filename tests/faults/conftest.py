@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from relay.admin import migrate
-from relay.demo import kafka_jars
 from relay.demo.apache_kafka import ApacheKafka
+from tests.support.kafka import private_kafka
 from tests.support.postgres import CrashablePostgres
 from tests.support.workload import prepare_keys
 
@@ -30,9 +30,6 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def own_kafka() -> Iterator[ApacheKafka]:
-    """A private Kafka, to suspend and to kill. Where the run's broker is a container or a given
-    one, this is started beside it if the machine can."""
-    if missing := kafka_jars.unavailable_reason():
-        pytest.skip(f"needs a real broker of its own: {missing}")
-    with ApacheKafka() as kafka:
+    """A private Kafka, to suspend and to kill."""
+    with private_kafka() as kafka:
         yield kafka

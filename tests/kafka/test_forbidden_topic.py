@@ -17,12 +17,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
     ResourceType,
 )
 
-from relay.demo import kafka_jars
 from relay.demo.apache_kafka import ApacheKafka
 from tests.cli.command import status
 from tests.kafka.parking import retried, wait_parked
 from tests.relay.events import emit, idempotency_key
 from tests.support.consume import read_topic
+from tests.support.kafka import private_kafka
 from tests.support.processes import StartRelay
 
 EVERYONE = "User:ANONYMOUS"
@@ -35,9 +35,7 @@ WITH_ACLS = {
 @pytest.fixture(scope="module")
 def guarded_kafka() -> Iterator[ApacheKafka]:
     """A private Kafka that looks at ACLs; what has none is open to everyone."""
-    if missing := kafka_jars.unavailable_reason():
-        pytest.skip(f"needs a real broker of its own: {missing}")
-    with ApacheKafka(WITH_ACLS) as kafka:
+    with private_kafka(WITH_ACLS) as kafka:
         yield kafka
 
 

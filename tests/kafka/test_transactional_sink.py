@@ -20,13 +20,13 @@ from coordinator import failpoints
 from relay.core.inputs import Acked, Doubtful, Lost, Recovered, Row
 from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
-from relay.demo import kafka_jars
 from relay.demo.apache_kafka import ApacheKafka
 from relay.errors import Fenced
 from relay.kafka.positions import TAIL_OFFSETS, encoded
 from relay.kafka.properties import transactional_properties
 from relay.kafka.transactional_sink import TransactionalSink
 from tests.support.consume import read_topic
+from tests.support.kafka import private_kafka
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.real_broker, pytest.mark.timeout(180)]
@@ -39,9 +39,8 @@ MakeSink = Callable[..., TransactionalSink]
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[ApacheKafka]:
-    if missing := kafka_jars.unavailable_reason():
-        pytest.skip(f"needs a real broker of its own: {missing}")
-    with ApacheKafka({"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}) as own:
+    soon = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
+    with private_kafka(soon) as own:
         own.create_topic(TOPIC, 1)
         yield own
 

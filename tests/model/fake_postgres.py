@@ -11,13 +11,15 @@ follows. Two things come out as in the real one and are what the cursor must sur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from relay.core.cursor import Cursor
 from relay.core.retention import Milestone
 from relay.core.snapshot import Snapshot
 from relay.errors import Unreachable
+from tests.model.fake_memory import FIRST_XID, Memory
 from tests.model.fake_parking import Desk
 from tests.model.fake_records import (
     Appended,
@@ -39,89 +41,10 @@ from tests.model.fake_records import (
     Wrote,
 )
 
-__all__ = ["Event", "FakePostgres", "FakeWakeup", "LeaseRow", "Session", "Transaction"]
+if TYPE_CHECKING:
+    from tests.model.fake_wakeup import FakeWakeup
 
-FIRST_XID = 3
-
-
-@dataclass
-class _Memory:
-    """What the records so far amount to."""
-
-    next_xid: int = FIRST_XID
-    newest_ended: int = FIRST_XID - 1
-    next_position: int = 1
-    in_progress: dict[int, list[Event]] = field(default_factory=dict)
-    prepared: set[int] = field(default_factory=set)
-    committed: list[Event] = field(default_factory=list)
-    entries: list[Cursor] = field(default_factory=list)
-    lease: LeaseRow = field(default_factory=LeaseRow)
-    gone: set[int] = field(default_factory=set)
-    milestones: list[Marked] = field(default_factory=list)
-    desk: Desk = field(default_factory=Desk)
-    led: list[Led] = field(default_factory=list)
-
-    def take(self, record: Record) -> None:
-        match record:
-            case Wrote(xid, subxid, event):
-                self.next_xid = max(self.next_xid, (subxid or xid) + 1)
-                events = self.in_progress.setdefault(xid, [])
-                self._emit(events, event)
-            case RolledBackTo(xid, subxid):
-                kept = [one for one in self.in_progress[xid] if one.subxid != subxid]
-                self.in_progress[xid] = kept
-                self.newest_ended = max(self.newest_ended, subxid)
-            case Prepared(xid):
-                self.prepared.add(xid)
-            case Ended(xid, committed):
-                self._end(xid, committed)
-            case Appended(entry, desk):
-                self.entries.append(entry)
-                self.desk = desk or self.desk
-            case Operated(desk):
-                self.desk = desk
-            case Leased(row):
-                self.lease = row
-            case Truncated(positions, numbers):
-                self.gone |= positions
-                self.entries = [one for one in self.entries if one.number not in numbers]
-            case Marked():
-                self.milestones.append(record)
-            case Jumped(position):
-                self.next_position = position
-            case Restored(dump, xid):
-                self._read_in(dump, xid)
-            case Noted(led):
-                self.led += led
-                self.milestones = [] if len(led) > 1 else self.milestones
-
-    def _read_in(self, dump: Dump, xid: int) -> None:
-        self.next_xid, self.newest_ended = xid + 1, xid
-        self.next_position = dump.next_position
-        self.committed = [replace(event, xmin=xid) for event in dump.events]
-        self.led = [replace(row, xmin=xid) for row in dump.led]
-        self.gone, self.entries = set(dump.gone), list(dump.entries)
-        self.milestones = list(dump.milestones)
-        self.lease, self.desk = dump.lease, dump.desk
-
-    def _emit(self, events: list[Event], event: Event | None) -> None:
-        if event is not None:
-            events.append(event)
-            self.next_position = event.position + 1
-
-    def _end(self, xid: int, committed: bool) -> None:
-        events = self.in_progress.pop(xid)
-        self.prepared.discard(xid)
-        self.newest_ended = max(self.newest_ended, xid)
-        if committed:
-            self.committed += sorted(events, key=lambda one: one.position)
-
-    def recover(self) -> None:
-        """After the last record: whatever is neither ended nor prepared was rolled back."""
-        self.in_progress = {
-            x: events for x, events in self.in_progress.items() if x in self.prepared
-        }
-        self.newest_ended = self.next_xid - 1
+__all__ = ["FIRST_XID", "Event", "FakePostgres", "LeaseRow", "Session", "Transaction"]
 
 
 class FakePostgres:
@@ -134,7 +57,7 @@ class FakePostgres:
         self.system = self.homes = 1
         self._log: list[Record] = []
         self._flushed = 0
-        self._memory = _Memory()
+        self._memory = Memory()
         self._locks: dict[str, int] = {}
         self.awake: set[int] = set()
         self.sleeper: FakeWakeup | None = None
@@ -202,7 +125,7 @@ class FakePostgres:
     def crash(self) -> None:
         """Stop at once and start again: what was not flushed has never been."""
         del self._log[self._flushed :]
-        self._memory = _Memory()
+        self._memory = Memory()
         for record in self._log:
             self._memory.take(record)
         self._memory.recover()
@@ -426,44 +349,6 @@ class Transaction:
             return
         self._database.awake.add(self.xid)
         self._awake_within = self._subxid
-
-
-class FakeWakeup:
-    """See Wakeup. A sleep takes no time; how long it may have been is for the caller to say.
-
-    Attributes:
-        notified: a writer's notification waits to be read.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.notified = False
-
-    @property
-    def lies(self) -> bool:
-        """Whether it has the sleep lock."""
-        return self._session.lives and self._session.database.sleeper is self
-
-    def lie_down(self) -> bool:
-        database = self._session.database
-        if database.awake or database.sleeper is not None:
-            return False
-        database.sleeper = self
-        return True
-
-    def sleep(self, seconds: float, stopping: Callable[[], bool]) -> bool:
-        assert self.lies or not self._session.lives, "it sleeps without the sleep lock"
-        assert self._session.database is not None
-        notified, self.notified = self.notified, False
-        return notified
-
-    def rise(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Its session is over, and the lock with it."""
-        if self.lies:
-            self._session.database.sleeper = None
 
 
 def visible(events: list[Event], snapshot: Snapshot) -> Iterator[Event]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from relay.core.cursor import Cursor
 from relay.core.inputs import NothingAhead, Opened
 from relay.ports import CursorStore
-from tests.model.fake_postgres import FakeWakeup, Session
+from tests.model.fake_postgres import Session
 from tests.model.fake_stores import FakeCursorStore, Reading
+from tests.model.fake_wakeup import FakeWakeup
 from tests.model.two_step_pump import Parts
 
 __all__ = ["PLANTED_SLEEP"]

@@ -26,7 +26,7 @@ from relay.errors import Fenced, InvariantBroken, Unreachable
 from relay.ports import CursorStore, Rotation, Sink
 from tests.model.fake_broker import FakeBroker, FakeSink
 from tests.model.fake_numbering import enter
-from tests.model.fake_postgres import FakePostgres, FakeWakeup, Session
+from tests.model.fake_postgres import FakePostgres, Session
 from tests.model.fake_rotation import MODEL_RING, FakeRotation
 from tests.model.fake_stores import (
     FakeCursorStore,
@@ -35,6 +35,7 @@ from tests.model.fake_stores import (
     Reading,
     in_window,
 )
+from tests.model.fake_wakeup import FakeWakeup
 
 __all__ = ["Parts", "Process", "Sender"]
 

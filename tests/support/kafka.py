@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Literal
@@ -95,6 +95,16 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         else:
             address = stack.enter_context(ApacheKafka()).bootstrap_servers
         yield Broker(address, is_real=True, _create=partial(apache_kafka.create_topic, address))
+
+
+@contextmanager
+def private_kafka(properties: Mapping[str, str] | None = None) -> Iterator[ApacheKafka]:
+    """One that a test may suspend, kill or set up its own way. Where the run's broker is a
+    container or a given one, this is started beside it if the machine can."""
+    if missing := kafka_jars.unavailable_reason():
+        pytest.skip(f"{WANTED} of its own: {missing}")
+    with ApacheKafka(properties) as kafka:
+        yield kafka
 
 
 @pytest.fixture

@@ -23,17 +23,21 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The services again, at the end of a long output, and each test that was skipped for want of a
-    broker."""
-    want = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if kafka.WANTED in str(report.longrepr)
-    ]
+    """The services again, at the end of a long output, and each test that was skipped, with what
+    it wanted."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    want = [report for report in skipped if kafka.WANTED in str(report.longrepr)]
     ran = sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
     terminalreporter.section("services", sep="-")
     terminalreporter.line(f"postgresql: {postgres.choice()}")
     terminalreporter.line(f"kafka: {kafka.choice().description}")
     terminalreporter.line(f"{ran} tests run, {len(want)} skipped for want of a real broker")
-    for report in want:
-        terminalreporter.line(f"  {report.nodeid}")
+    terminalreporter.line(f"{len(skipped) - len(want)} skipped for want of something else")
+    for report in skipped:
+        terminalreporter.line(f"  {report.nodeid}: {_reason(report)}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """As it was given to skip()."""
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")
