@@ -2,20 +2,22 @@
 
 The first signal lets what is in flight finish, the second does not, and neither takes for ever.
 
-A signal's handler runs in the main thread, between any two of its instructions: inside
-`Event.wait`, say, with the event's lock held. Setting the event in the handler would then wait for
-that lock for ever. So the handler only puts the number into a SimpleQueue, which is made for that,
-and a thread does the rest; it does it also while the main thread hangs.
+A Python handler runs in the main thread, when that next runs Python. The kernel may give the signal
+to another thread, and does so with the second of two that come together; the main thread, asleep on
+a lock, then does not wake, and the signal is heeded minutes later or never. So nothing is left to
+the handlers: the interpreter's part in C, which runs in whichever thread it hits, writes each
+number into a socket (`signal.set_wakeup_fd`), and a thread reads there, also while the main thread
+hangs.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 
 from relay.observe.logs import LastWords, log
 
@@ -69,21 +71,29 @@ def stop_on_signals(last_words: LastWords) -> Stopping:
     A second signal, or the hard limit, ends the process at once, after `last_words`.
     """
     stopping = Stopping()
-    signals: SimpleQueue[int] = SimpleQueue()
-    args = (signals, stopping, last_words)
+    arrivals, waker = socket.socketpair()
+    waker.setblocking(False)
+    args = (arrivals, waker, stopping, last_words)
     threading.Thread(target=_heed, args=args, name="signals", daemon=True).start()
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: signals.put(number))
+        signal.signal(number, lambda _number, _frame: None)  # instead of the default: dying of it
     return stopping
 
 
-def _heed(signals: SimpleQueue[int], stopping: threading.Event, last_words: LastWords) -> None:
-    signals.get()
+def _heed(
+    arrivals: socket.socket,
+    waker: socket.socket,  # kept here: collected, its number could become another file's
+    stopping: threading.Event,
+    last_words: LastWords,
+) -> None:
+    arrivals.recv(1)
     stopping.set()
+    arrivals.settimeout(HARD_LIMIT_S)
     try:
-        signals.get(timeout=HARD_LIMIT_S)
+        arrivals.recv(1)
         log.warning("stopped_at_once", advice="what was in flight is sent again")
-    except Empty:
+    except TimeoutError:
         log.error(
             "stopped_hard",
             after_s=HARD_LIMIT_S,
