@@ -84,12 +84,15 @@ class Recovered(Input):
 class Opened(Input):
     """The next window is stored, synchronously: what it holds is durable and may be sent.
 
-    `held` is all that waits in this window; None when that has not changed.
+    `held` is all that waits in this window; None when that has not changed. `rows` are those of
+    its only page where they came with it, for who reads the pages: they save a round trip, and mean
+    nothing to the machine.
     """
 
     cursor: Cursor
     pages: tuple[Page, ...]
     held: Holds | None = None
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def _opened(relay: Relay, opened: told.Opened, moment: Moment) -> Step:
         pages=opened.pages,
         held=relay.held if opened.held is None else opened.held,
         reached=None,
-        opened_at_s=moment.now_s,
+        opened_at_s=relay.looked_at_s,
         rest_s=0.0,
     )
     if relay.asleep:

@@ -67,6 +67,7 @@ class Relay:
     attempts: int = 0
     reported: bool = False
     rest_s: float = 0.0
+    looked_at_s: float = 0.0
     opened_at_s: float = 0.0
     busy_until_s: float = 0.0
     asleep: bool = False

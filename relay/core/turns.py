@@ -65,14 +65,15 @@ def save(relay: Relay, acked_to: int = 0) -> Step:
 
 
 def look(relay: Relay, moment: Moment) -> Step:
-    """See what has become visible, unless the last window was opened only just now."""
+    """See what has become visible, unless the look that opened the last window was just now."""
     if moment.stopping:
         return stop(relay)
     too_early_s = relay.opened_at_s + pacing.WINDOW_EVERY_S - moment.now_s
     relay = replace(relay, rows=(), pages=())
     if too_early_s > 0:
         return replace(relay, state=State.RESTING), do.Rest(too_early_s)
-    return replace(relay, state=State.LOOKING), do.OpenNext(relay.at)
+    relay = replace(relay, state=State.LOOKING, looked_at_s=moment.now_s)
+    return relay, do.OpenNext(relay.at)
 
 
 def close(relay: Relay) -> Step:

@@ -29,13 +29,13 @@ never cut by txid; it is cut into pages by position.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relay.core.numbering import POSITION_MAX
 from relay.core.snapshot import Snapshot
 
-__all__ = ["CHUNK_BITS", "PAGE_BYTES_MAX", "Chunk", "Page", "Window", "pages_of"]
+__all__ = ["CHUNK_BITS", "PAGE_BYTES_MAX", "Chunk", "Page", "Window", "only_page", "pages_of"]
 
 CHUNK_BITS = 13
 """A page covers at most 2^13 = 8,192 positions. A crash repeats at most one page.
@@ -139,3 +139,11 @@ def pages_of(chunks: Iterable[Chunk]) -> tuple[Page, ...]:
         )
         for chunk in chunks
     )
+
+
+def only_page(pages: Sequence[Page]) -> Page | None:
+    """The page that is all of a window, to be read in the transaction that opens it.
+
+    None of a larger window: what reads its pages ahead does better there.
+    """
+    return pages[0] if len(pages) == 1 else None

@@ -128,6 +128,8 @@ class Pump:
         hit("relay.before_look")
         opened = self._store.open_next(cursor)
         if isinstance(opened, told.Opened):
+            if opened.rows is not None:
+                self._pages.keep(opened.cursor.window, opened.pages[0], opened.rows)
             hit("relay.release_stored" if opened.cursor.releases else "relay.window_stored")
         return opened
 

@@ -36,6 +36,12 @@ class ReadAhead:
             self._waiting = (window, ahead, future)
         return rows
 
+    def keep(self, window: Window, page: Page, rows: Rows) -> None:
+        """Take `rows` for those of `page`, if that is asked for next."""
+        kept: Future[Rows] = Future()
+        kept.set_result(rows)
+        self._waiting = (window, page, kept)
+
     def close(self) -> None:
         """Forget what waits, and wait for what is being read.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import IsolationLevel
@@ -66,12 +66,25 @@ def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Con
 def pinned_transaction(connection: Connection) -> Iterator[None]:
     """A transaction whose plans and durability do not depend on the server's settings.
 
-    In pipeline mode, so that BEGIN and the settings travel with the first statement, and COMMIT
-    with the last one.
+    In a pipeline: BEGIN and the settings travel with the first statement, and COMMIT with whatever
+    was not waited for, so a transaction whose answers are fetched behind it is one round trip.
+    What is fetched there is committed; a statement that failed is raised by this block's end.
+
+    Naive: the driver's own transaction() in its pipeline. It asks for all answers before it sends
+    COMMIT, which is two round trips more. Here COMMIT follows unasked, and that is safe: of a
+    pipeline the server skips everything behind an error.
     """
-    with connection.pipeline(), connection.transaction():
-        connection.execute(_SESSION["session_pinned"])
-        yield
+    try:
+        with connection.pipeline():
+            connection.execute(_SESSION["session_begin"])
+            connection.execute(_SESSION["session_pinned"])
+            yield
+            connection.execute(_SESSION["session_commit"])
+    except BaseException:
+        # A connection that is gone has rolled back already, and the reason it went is what counts.
+        with suppress(psycopg.OperationalError):
+            connection.rollback()
+        raise
 
 
 @contextmanager

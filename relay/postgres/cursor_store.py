@@ -21,17 +21,20 @@ from relay.core.inputs import Loaded, NothingAhead, Opened, Saved
 from relay.core.numbering import NOTHING, Numbering
 from relay.core.parking import Parked
 from relay.core.snapshot import Snapshot
-from relay.core.window import Page
+from relay.core.window import Page, only_page
 from relay.errors import Fenced, SchemaMismatch
 from relay.postgres import parking
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
-from relay.postgres.window_reader import plan, plan_released
+from relay.postgres.window_reader import Asked, ask_page, plan, plan_released, rows_of
 
 __all__ = ["PostgresCursorStore", "read_cursor"]
 
 _CURSOR = sql.load("cursor")
 _WINDOW = sql.load("window")
 _PARKING = sql.load("parking")
+
+_FENCE = "_fence"
+"""How the names of the unique indexes on the log end, one of each leaf."""
 
 
 def read_cursor(connection: Connection) -> Cursor:
@@ -80,34 +83,49 @@ class PostgresCursorStore:
             return Loaded(cursor, self._pages_left(cursor), held)
 
     def open_next(self, cursor: Cursor) -> Opened | NothingAhead:
-        """See CursorStore.open_next."""
-        with translated_errors(), self._entering():
-            taken = self._connection.execute(_WINDOW["window_snapshot"])
-            # Asked before the first answer is read, so that both are one round trip.
-            wanted = self._connection.execute(_PARKING["parking_wanted"])
-            row, wish = taken.fetchone(), wanted.fetchone()
-            is_wanted = bool(wish and wish[0])
-            if is_wanted and not cursor.releases:
-                return self._open_release(cursor)
-            for ahead in cursor.ahead(Snapshot.parse(str(row and row[0]))):
-                if pages := plan(self._connection, ahead.window, after=0):
-                    opened = self._stored(ahead.holding(pages))
-                    # What the window before carried a part of waits on.
-                    number = opened.number
-                    held = parking.holds(self._connection, number) if cursor.releases else None
-                    return Opened(opened, pages, held)
-            return self._open_release(cursor) if is_wanted else NothingAhead()
+        """See CursorStore.open_next.
+
+        Three round trips: S is asked for, then where its events lie; and the rows of a window of
+        one page, its entry and COMMIT go out together. Read before the entry is stored they are the
+        same rows, and nobody has them before it is.
+        """
+        with translated_errors():
+            with self._entering():
+                taken = self._connection.execute(_WINDOW["window_snapshot"])
+                # Asked before the first answer is read, so that both are one round trip.
+                wanted = self._connection.execute(_PARKING["parking_wanted"])
+                row, wish = taken.fetchone(), wanted.fetchone()
+                is_wanted = bool(wish and wish[0])
+                if is_wanted and not cursor.releases:
+                    return self._open_release(cursor)
+                opened, pages = self._ahead(cursor, Snapshot.parse(str(row and row[0])))
+                if not pages:
+                    return self._open_release(cursor) if is_wanted else NothingAhead()
+                page = only_page(pages)
+                asked = ask_page(self._connection, opened.window, page) if page else None
+                entry = self._append(opened)
+                # What the window before carried a part of waits on.
+                number = opened.number
+                held = parking.holds(self._connection, number) if cursor.releases else None
+            rows = rows_of(asked) if asked else None
+            return Opened(self._stored(opened, entry), pages, held, rows)
 
     def save(self, cursor: Cursor, *, unblocks: bool, parked: tuple[Parked, ...] = ()) -> Saved:
-        """See CursorStore.save."""
-        with translated_errors(), self._entering():
-            self._append(cursor)
-            if parked:
-                parking.park(self._connection, parked, again=cursor.releases)
-            if cursor.releases:
-                parking.done(self._connection, cursor.last_position)
-            if unblocks:
-                self._connection.execute(_CURSOR["cursor_unblock"], self._held)
+        """See CursorStore.save. One round trip where nothing is parked or released."""
+        with translated_errors():
+            with self._entering():
+                entry = self._append(cursor)
+                if parked or cursor.releases:
+                    # What stands beside an entry is not to be committed without it.
+                    self._stored(cursor, entry)
+                if parked:
+                    parking.park(self._connection, parked, again=cursor.releases)
+                if cursor.releases:
+                    parking.done(self._connection, cursor.last_position)
+                if unblocks:
+                    self._connection.execute(_CURSOR["cursor_unblock"], self._held)
+            if not (parked or cursor.releases):
+                self._stored(cursor, entry)
         return Saved(cursor)
 
     def report_blocked(self, event_id: str, reason: str) -> None:
@@ -127,10 +145,22 @@ class PostgresCursorStore:
         except psycopg.errors.LockNotAvailable:
             self._connection.execute(_CURSOR["cursor_end_former"])
             raise
+        except psycopg.errors.UniqueViolation as problem:
+            if not str(problem.diag.constraint_name).endswith(_FENCE):
+                raise
+            raise Fenced("the next entry was written by another") from None
+
+    def _ahead(self, cursor: Cursor, now: Snapshot) -> tuple[Cursor, tuple[Page, ...]]:
+        """The next window that is not empty, and its pages; none if all up to `now` are."""
+        for ahead in cursor.ahead(now):
+            if pages := plan(self._connection, ahead.window, after=0):
+                return ahead.holding(pages), pages
+        return cursor, ()
 
     def _open_release(self, cursor: Cursor) -> Opened:
         """The window that carries out what operators want; empty where that is only a hold."""
-        opened = self._stored(cursor.opened(cursor.until))
+        opened = cursor.opened(cursor.until)
+        opened = self._stored(opened, self._append(opened))
         held = parking.release(self._connection, opened.number)
         return Opened(opened, plan_released(self._connection, after=0), held)
 
@@ -141,11 +171,8 @@ class PostgresCursorStore:
             return plan_released(self._connection, cursor.last_position)
         return plan(self._connection, cursor.window, cursor.last_position)
 
-    def _stored(self, opened: Cursor) -> Cursor:
-        return replace(opened, window_id=_window_id(opened.number, self._append(opened)))
-
-    def _append(self, cursor: Cursor) -> object:
-        """The microsecond at which the entry was stored."""
+    def _append(self, cursor: Cursor) -> Asked:
+        """Ask for the entry to be written. `_stored` says whether it was."""
         entry = {
             "number": cursor.number,
             "step": cursor.step,
@@ -156,10 +183,11 @@ class PostgresCursorStore:
             "reach": cursor.reach,
             **self._held,
         }
-        try:
-            written = self._connection.execute(_CURSOR["cursor_append"], entry).fetchone()
-        except psycopg.errors.UniqueViolation:
-            raise Fenced(f"entry {cursor.number}.{cursor.step} was written by another") from None
+        return self._connection.execute(_CURSOR["cursor_append"], entry)
+
+    def _stored(self, cursor: Cursor, entry: Asked) -> Cursor:
+        """The cursor under the name that its window has; raises Fenced when the term is over."""
+        written = entry.fetchone()
         if written is None:
             raise Fenced(f"term {self._held['term']} is over")
-        return written[0]
+        return replace(cursor, window_id=_window_id(cursor.number, written[0]))

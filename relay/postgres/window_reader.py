@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from relay import sql
 from relay.core.inputs import Rows
 from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
 from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
 
-__all__ = ["PageReader", "plan", "plan_released", "xid_arrays"]
+__all__ = ["Asked", "PageReader", "ask_page", "plan", "plan_released", "rows_of", "xid_arrays"]
+
+Asked = psycopg.Cursor[tuple[object, ...]]
+"""A statement that is on its way; what it gives can be fetched once its pipeline has ended."""
 
 _SQL = sql.load("window")
 _PARKING = sql.load("parking")
@@ -50,6 +55,28 @@ def xid_arrays(ranges: list[tuple[int, int]]) -> tuple[str, str]:
     return f"{{{lows}}}", f"{{{highs}}}"
 
 
+def ask_page(connection: Connection, window: Window, page: Page) -> Asked:
+    """Ask for a page in the transaction that is open; its rows are fetched later, at whatever time.
+
+    They are the same rows whatever the transaction does, as C and S are the window's.
+    """
+    statement = _PARKING["parking_page"] if window.releases else _SQL["window_page"]
+    parameters = {
+        "first": page.first_position,
+        "last": page.last_position,
+        "leaf": (page.first_position >> 20) & 7,
+        "since": str(window.since),
+        "until": str(window.until),
+        "limit": page.limit,
+    }
+    return connection.execute(statement, parameters, binary=True)
+
+
+def rows_of(asked: Asked) -> Rows:
+    """The events of a page that was asked for."""
+    return asked.fetchall()  # type: ignore[return-value]  # Row, by the statement
+
+
 class PageReader:
     """Pages of stored windows, on a connection of its own, so that one is read while another is
     sent.
@@ -63,18 +90,10 @@ class PageReader:
 
     def read(self, window: Window, page: Page) -> Rows:
         """See PageSource.read."""
-        statement = _PARKING["parking_page"] if window.releases else _SQL["window_page"]
-        parameters = {
-            "first": page.first_position,
-            "last": page.last_position,
-            "leaf": (page.first_position >> 20) & 7,
-            "since": str(window.since),
-            "until": str(window.until),
-            "limit": page.limit,
-        }
-        with translated_errors(), pinned_transaction(self._connection):
-            cursor = self._connection.execute(statement, parameters, binary=True)
-            return cursor.fetchall()  # type: ignore[return-value]  # Row, by the statement
+        with translated_errors():
+            with pinned_transaction(self._connection):
+                asked = ask_page(self._connection, window, page)
+            return rows_of(asked)
 
     def close(self) -> None:
         """Give the connection back; a page being read on it fails."""

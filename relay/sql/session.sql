@@ -1,3 +1,13 @@
+-- session_begin: begins a transaction of the relay.
+-- Index: none.    Lock: none.
+-- Why the isolation is named: the database's default may be serializable, which fails transactions
+-- that met others; and each statement shall see what is there when it runs.
+begin isolation level read committed;
+
+-- session_commit: ends it; in a pipeline the server passes it over once a statement has failed.
+-- Index: none.    Lock: none.
+commit;
+
 -- session_pinned: settings of the session's next transaction, local to it, so that a pooler in
 -- between cannot lose them.
 -- Index: none.    Lock: none.

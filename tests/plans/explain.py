@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +55,18 @@ class Plan:
 def explain(
     connection: Connection, statement: str, parameters: Parameters, *, run: bool = True
 ) -> Plan:
-    """The plan of `statement`; with `run` it is carried out as well."""
+    """The plan of `statement`; with `run` it is carried out as well, and taken back."""
     options = "analyze, buffers, timing off, format json" if run else "format json"
-    with pinned_transaction(connection):
+    found: Any = None
+    with suppress(_TakenBack), pinned_transaction(connection):
         row = connection.execute(f"explain ({options}) {statement}".encode(), parameters).fetchone()
-    assert row is not None
-    found: Any = row[0]
+        found = row and row[0]
+        raise _TakenBack
     return Plan(found[0]["Plan"])
+
+
+class _TakenBack(Exception):  # noqa: N818 - nothing went wrong
+    """Ends the transaction of an explanation."""
 
 
 def plan_parameters(window: Window, after: int = 0) -> dict[str, object]:

@@ -79,6 +79,7 @@ def parameters(ring: Ring) -> Mapping[str, Parameters]:
 
 
 NOT_PLANNED = {
+    *("session_begin", "session_commit"),
     *("rotation_lock", "rotation_truncate", "wakeup_listen", "wakeup_on", "wakeup_off"),
     *("adopt_take", "adopt_look", "adopt_mark"),
 }
@@ -166,8 +167,7 @@ def test_a_page_reads_none_of_what_was_published_before_its_window(ring: Ring) -
 def test_an_event_to_be_parked_is_looked_for_in_its_own_leaf_alone(ring: Ring) -> None:
     page = ring.window.pages[0]
     bound = {"positions": [page.first_position], "reasons": ["too large"]}
-    with ring.connection.transaction(force_rollback=True):
-        found = explain(ring.connection, sql.load("parking")["parking_put"], bound)
+    found = explain(ring.connection, sql.load("parking")["parking_put"], bound)
     run = {
         (node["Relation Name"], node.get("Index Name"))
         for node in found.nodes()

@@ -85,7 +85,9 @@ TABLE = """
     delete from the inbox    -         -         -       -         -         -         -
     create in the schema     -         -         -       -         -         -         -
 
+    session_begin            x         x         x       x         x         x         x
     session_pinned           x         x         x       x         x         x         x
+    session_commit           x         x         x       x         x         x         x
     window_snapshot          x         x         x       x         x         x         x
     window_plan              -         -         x       -         -         -         -
     window_page              -         -         x       -         -         -         -
