@@ -65,7 +65,7 @@ def explain(
     return Plan(found[0]["Plan"])
 
 
-class _TakenBack(Exception):  # noqa: N818 - nothing went wrong
+class _TakenBack(Exception):
     """Ends the transaction of an explanation."""
 
 
