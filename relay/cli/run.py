@@ -98,7 +98,7 @@ def _service(
         return kind(properties, outbox.source or "", monotonic_s, on_trouble, maker, envelope)
 
     return Service(
-        outbox.url,
+        outbox.address,
         make_sink,
         Topics(properties, maker),
         Keeping(shared.retention, shared.retention_bytes),

@@ -50,7 +50,7 @@ class Service:
 
     def __init__(
         self,
-        database_url: str,
+        database_url: Callable[[], str],
         make_sink: Callable[[Callable[[str], None]], KafkaSink],
         topics: Topics,
         keeping: Keeping,
@@ -60,13 +60,15 @@ class Service:
         listening: bool,
         logger: Logger = log,
     ) -> None:
-        """`make_sink` is handed what is to be told what the client says of its connections.
+        """`database_url` is asked for each connection, as its password may have been changed.
+
+        `make_sink` is handed what is to be told what the client says of its connections.
 
         `seat`: what the outboxes of this process know of each other; `logger` names this one.
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
-        self._url = database_url
+        self._database_url = database_url
         self._listening = listening
         self._keeping = keeping
         self._log = logger
@@ -81,6 +83,10 @@ class Service:
         )
         self._owner = owner
         self._failures = 0
+
+    @property
+    def _url(self) -> str:
+        return self._database_url()
 
     def run(self, until_drained: bool) -> None:
         """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
