@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "load_database",
     "operator",
+    "service_manager",
 ]
 
 KAFKA_PREFIX = "RELAY_KAFKA_"
@@ -254,6 +255,16 @@ def _message(faults: list[str]) -> str:
 def operator() -> str:
     """Who runs this command, for the record of what was done: the user, at which machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def service_manager() -> tuple[str, float | None]:
+    """Where systemd wants to be told how this process is (sd_notify), empty where nothing does; and
+    within how many seconds of progress, None if it does not ask for that.
+    """
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    # Inherited through a wrapper, both speak of another process.
+    asked = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
+    return os.environ.get("NOTIFY_SOCKET", ""), int(usec) / 1_000_000 if asked else None
 
 
 def given_services() -> tuple[str | None, str | None]:
