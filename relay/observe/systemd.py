@@ -24,7 +24,7 @@ from contextlib import suppress
 
 from relay.observe.pulse import Pulses
 
-__all__ = ["Notifier", "keep_told"]
+__all__ = ["ASKED_IN_A_WATCHDOG", "WITHOUT_WATCHDOG_S", "Notifier", "keep_told"]
 
 ASKED_IN_A_WATCHDOG = 3
 WITHOUT_WATCHDOG_S = 60.0
