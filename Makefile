@@ -44,8 +44,11 @@ bench: $(VENV)/.ready  ## drain rate and writers' rate, with their baselines in 
 	$(BIN)/relay bench drain --events $(or $(EVENTS),500000)
 	$(BIN)/relay bench writers
 
-lock:  ## write requirements.lock anew (needs uv)
+# The image takes what the relay needs and no more; what builds it stays behind.
+lock:  ## write requirements.lock, and the image's, anew (needs uv)
 	uv export --quiet --no-emit-project --all-extras --all-groups --no-header --no-annotate -o requirements.lock
+	uv export --quiet --no-emit-project --extra relay --no-default-groups --no-header --no-annotate -o deploy/requirements.lock
+	uv export --quiet --only-group build --no-header --no-annotate -o deploy/build.lock
 	rm -f uv.lock
 
 clean:  ## remove .venv and caches

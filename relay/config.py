@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -19,14 +20,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relay.errors import BadConfiguration
 from relay.outboxes import (
-    THE_ONLY,
-    DatabaseUrl,
     Outbox,
     SourceReference,
     named,
     problem_of,
     source_setting,
+    unnamed,
 )
+from relay.secret_files import SUFFIX, Secret, WithSecrets, read
 
 __all__ = [
     "BROKERS_DEFAULT",
@@ -38,10 +39,12 @@ __all__ = [
     "load",
     "load_database",
     "operator",
+    "service_manager",
 ]
 
 KAFKA_PREFIX = "RELAY_KAFKA_"
 BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
+URLS = ("RELAY_DATABASE_URL", "RELAY_DATABASE_URL_FILE")
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -49,16 +52,6 @@ RETENTION_MAX_S = 366 * 86_400
 BROKERS_DEFAULT = "-1:-1"
 """Topics are created as the broker's own settings say."""
 _SHAPE = re.compile(r"[1-9][0-9]{0,5}:[1-9][0-9]{0,2}")
-
-
-class DatabaseSettings(BaseSettings):
-    """What every command needs, where there is one outbox."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="RELAY_", extra="ignore", hide_input_in_errors=True
-    )
-
-    database_url: DatabaseUrl
 
 
 class RelaySettings(BaseSettings):
@@ -139,13 +132,42 @@ def _scaled(value: str, units: Mapping[str, int]) -> int | None:
     return int(found[1]) * units[found[2]] if found and found[2] in units else None
 
 
-def kafka_properties() -> dict[str, str]:
-    """The user's librdkafka properties: `RELAY_KAFKA_SASL_USERNAME` is `sasl.username`."""
-    return {
-        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+def kafka_properties() -> Mapping[str, str]:
+    """The user's librdkafka properties: `RELAY_KAFKA_SASL_USERNAME` is `sasl.username`.
+
+    What comes from files is read anew whenever it is asked for. Raises BadConfiguration naming the
+    variables of those that cannot be read.
+    """
+    properties, faults = _kafka_properties()
+    if faults:
+        raise BadConfiguration(_message(faults))
+    return properties
+
+
+def _kafka_properties() -> tuple[Mapping[str, str], list[str]]:
+    given = {
+        name.removeprefix(KAFKA_PREFIX): value
         for name, value in os.environ.items()
         if name.startswith(KAFKA_PREFIX) and name != BOOTSTRAP_SERVERS
     }
+    texts, secrets, faults = {}, {}, []
+    # No property of librdkafka ends in ".file", so the suffix cannot be mistaken for a part of one.
+    for name, value in given.items():
+        if not name.endswith(SUFFIX):
+            texts[_property(name)] = value
+        elif (whole := name.removesuffix(SUFFIX)) in given:
+            variable = KAFKA_PREFIX + whole
+            faults.append(f"{variable}{SUFFIX}: is set beside {variable}: set one of them")
+        else:
+            try:
+                secrets[_property(whole)] = Secret(partial(read, value))
+            except ValueError as problem:
+                faults.append(f"{KAFKA_PREFIX}{name}: {problem}")
+    return WithSecrets(texts, secrets), faults
+
+
+def _property(name: str) -> str:
+    return name.lower().replace("_", ".")
 
 
 def load_database(outbox: str | None = None) -> Outbox:
@@ -189,7 +211,9 @@ def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> 
     # In Debezium's records nothing says where they come from.
     if os.environ.get("RELAY_ENVELOPE") != "debezium":
         faults += _without_source(outboxes)
-    unsound = property_faults(kafka_properties())
+    properties, unfit = _kafka_properties()
+    faults += unfit
+    unsound = property_faults(properties)
     faults += [f"{_variable(name)}: {why}" for name, why in unsound.items()]
     if faults or shared is None:
         raise BadConfiguration(_message(faults))
@@ -201,11 +225,8 @@ def _outboxes(source: str | None) -> tuple[tuple[Outbox, ...], list[str]]:
     several, faults = named(os.environ, source)
     if several or faults:
         return several, faults
-    try:
-        url = DatabaseSettings().database_url
-    except ValidationError as problem:
-        return (Outbox(THE_ONLY, "", source),), _faults(problem)
-    return (Outbox(THE_ONLY, url.get_secret_value(), source),), []
+    only, faults = unnamed(os.environ, source)
+    return (only,), faults
 
 
 def _without_source(outboxes: tuple[Outbox, ...]) -> list[str]:
@@ -216,7 +237,8 @@ def _without_source(outboxes: tuple[Outbox, ...]) -> list[str]:
 
 
 def _variable(property_name: str) -> str:
-    return KAFKA_PREFIX + property_name.upper().replace(".", "_")
+    variable = KAFKA_PREFIX + property_name.upper().replace(".", "_")
+    return variable + SUFFIX if variable + SUFFIX in os.environ else variable
 
 
 def _faults(problem: ValidationError) -> list[str]:
@@ -235,10 +257,20 @@ def operator() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
+def service_manager() -> tuple[str, float | None]:
+    """Where systemd wants to be told how this process is (sd_notify), empty where nothing does; and
+    within how many seconds of progress, None if it does not ask for that.
+    """
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    # Inherited through a wrapper, both speak of another process.
+    asked = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
+    return os.environ.get("NOTIFY_SOCKET", ""), int(usec) / 1_000_000 if asked else None
+
+
 def given_services() -> tuple[str | None, str | None]:
     """The database and the brokers that the environment names, for the demo and the benchmarks.
 
     None where it does not.
     """
-    database = load_database().url if os.environ.get("RELAY_DATABASE_URL") else None
+    database = load_database().url if any(map(os.environ.get, URLS)) else None
     return database, os.environ.get(BOOTSTRAP_SERVERS) or None

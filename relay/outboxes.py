@@ -1,7 +1,8 @@
 """Which outboxes a process serves: the one of RELAY_DATABASE_URL, or several by name.
 
-    RELAY_OUTBOX_<NAME>_DATABASE_URL    makes an outbox of this name
-    RELAY_OUTBOX_<NAME>_SOURCE          its ce_source, where RELAY_SOURCE is not meant for it
+    RELAY_OUTBOX_<NAME>_DATABASE_URL         makes an outbox of this name
+    RELAY_OUTBOX_<NAME>_DATABASE_URL_FILE    the same, read from a file (secret_files.py)
+    RELAY_OUTBOX_<NAME>_SOURCE               its ce_source, where RELAY_SOURCE is not meant for it
 
 The environment comes in as an argument: config.py reads it.
 """
@@ -9,7 +10,7 @@ The environment comes in as an argument: config.py reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -17,14 +18,17 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, SecretStr, TypeAdapter, ValidationError
 
+from relay import secret_files
+from relay.secret_files import Secret
+
 __all__ = [
     "THE_ONLY",
-    "DatabaseUrl",
     "Outbox",
     "SourceReference",
     "named",
     "problem_of",
     "source_setting",
+    "unnamed",
 ]
 
 SINGLE_URL = "RELAY_DATABASE_URL"
@@ -33,19 +37,24 @@ THE_ONLY = ""
 """The name of an outbox that has no name."""
 
 _PREFIX = "RELAY_OUTBOX_"
-_SETTING = re.compile(rf"{_PREFIX}([A-Z0-9][A-Z0-9_]*)_(DATABASE_URL|SOURCE)")
+_SETTING = re.compile(rf"{_PREFIX}([A-Z0-9][A-Z0-9_]*?)_(DATABASE_URL(?:_FILE)?|SOURCE)")
+_URL_FILE = "DATABASE_URL_FILE"
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """One outbox: its name, the connection string of its database, and its ce_source if it is told.
-
-    Keep `url` out of messages.
+    """One outbox: its name, what gives the connection string of its database as it stands now, and
+    its ce_source if it is told.
     """
 
     name: str
-    url: str = field(repr=False)
+    address: Callable[[], str] = field(repr=False)
     source: str | None
+
+    @property
+    def url(self) -> str:
+        """The connection string. Keep it out of messages, and ask anew for each connection."""
+        return self.address()
 
 
 def _is_a_connection_string(value: SecretStr) -> SecretStr:
@@ -103,16 +112,32 @@ def named(
             if found := _SETTING.fullmatch(variable):
                 settings.setdefault(found[1], {})[found[2]] = environment[variable]
             else:
-                faults.append(f"{variable}: is neither {_PREFIX}<NAME>_DATABASE_URL nor _SOURCE")
-    if settings and SINGLE_URL in environment:
-        faults.append(f"{SINGLE_URL}: is set beside {_PREFIX}*: name every outbox, or none")
+                faults.append(
+                    f"{variable}: is neither {_PREFIX}<NAME>_DATABASE_URL[_FILE] nor _SOURCE"
+                )
+    faults += [
+        f"{single}: is set beside {_PREFIX}*: name every outbox, or none"
+        for single in (SINGLE_URL, SINGLE_URL + secret_files.SUFFIX)
+        if settings and single in environment
+    ]
     outboxes = []
     for name, given in settings.items():
-        faults += _faults(name, given)
-        url = given.get("DATABASE_URL", "")
-        outboxes.append(Outbox(name.lower(), _as_libpq_reads(url), given.get("SOURCE", source)))
+        address, unfit = _address(f"{_PREFIX}{name}_", given)
+        faults += [*unfit, *_source_faults(name, given)]
+        outboxes.append(Outbox(name.lower(), address, given.get("SOURCE", source)))
     faults += _twice(outboxes)
     return tuple(outboxes), faults
+
+
+def unnamed(environment: Mapping[str, str], source: str | None) -> tuple[Outbox, list[str]]:
+    """The outbox without a name, and every fault of its settings."""
+    given = {
+        setting: environment[f"RELAY_{setting}"]
+        for setting in ("DATABASE_URL", _URL_FILE)
+        if f"RELAY_{setting}" in environment
+    }
+    address, faults = _address("RELAY_", given)
+    return Outbox(THE_ONLY, address, source), faults
 
 
 def source_setting(name: str) -> str:
@@ -128,17 +153,42 @@ def problem_of(error: object) -> str:
     return str(found.get("msg", "")).removeprefix("Value error, ")
 
 
-def _faults(name: str, given: Mapping[str, str]) -> Iterator[str]:
-    adapters: Mapping[str, TypeAdapter[SecretStr] | TypeAdapter[str]]
-    adapters = {"DATABASE_URL": _URL, "SOURCE": _SOURCE}
-    if "DATABASE_URL" not in given:
-        yield f"{_PREFIX}{name}_DATABASE_URL: is not set"
-    for setting, value in given.items():
-        try:
-            adapters[setting].validate_python(value)
-        except ValidationError as problem:
-            for error in problem.errors(include_input=False):
-                yield f"{_PREFIX}{name}_{setting}: {problem_of(error)}"
+def _address(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], str], list[str]]:
+    """What gives the connection string, and what is wrong with it, by the variable's whole name."""
+    setting = _URL_FILE if _URL_FILE in given else "DATABASE_URL"
+    if setting not in given:
+        return _nothing, [f"{prefix}DATABASE_URL: is not set"]
+    if setting == _URL_FILE and "DATABASE_URL" in given:
+        return _nothing, [f"{prefix}{_URL_FILE}: is set beside {prefix}DATABASE_URL: set one"]
+    text = given[setting]
+    try:
+        if setting == _URL_FILE:
+            return Secret(lambda: _checked(secret_files.read(text))), []
+        url = _checked(text)
+    except ValueError as problem:
+        return _nothing, [f"{prefix}{setting}: {_problem(problem)}"]
+    return lambda: url, []
+
+
+def _nothing() -> str:
+    return ""
+
+
+def _checked(text: str) -> str:
+    return _URL.validate_python(text).get_secret_value()
+
+
+def _problem(problem: ValueError) -> str:
+    if isinstance(problem, ValidationError):
+        return "; ".join(problem_of(error) for error in problem.errors(include_input=False))
+    return str(problem)
+
+
+def _source_faults(name: str, given: Mapping[str, str]) -> Iterator[str]:
+    try:
+        _SOURCE.validate_python(given.get("SOURCE", "/"))
+    except ValidationError as problem:
+        yield f"{source_setting(name)}: {_problem(problem)}"
 
 
 def _as_libpq_reads(url: str) -> str:
@@ -149,8 +199,8 @@ def _twice(outboxes: list[Outbox]) -> Iterator[str]:
     """An outbox under two names would stand by for itself, and be counted twice by the fleet."""
     first: dict[str, str] = {}
     for outbox in outboxes:
-        other = first.setdefault(outbox.url, outbox.name)
-        if outbox.url and other != outbox.name:
+        other = first.setdefault(url := outbox.url, outbox.name)
+        if url and other != outbox.name:
             yield (
                 f"{_PREFIX}{outbox.name.upper()}_DATABASE_URL: is the database of outbox {other}"
             )

@@ -18,12 +18,14 @@ from relay.daemon.fleet import Fleet
 from relay.daemon.housekeeping import Keeping
 from relay.daemon.membership import Membership, Seat
 from relay.daemon.service import Service
-from relay.daemon.shutdown import Stopping, stop_on_signals
+from relay.daemon.shutdown import HARD_LIMIT_S, LAST_WORDS_S, Stopping, stop_on_signals
 from relay.kafka.properties import faults, producer_properties, transactional_properties
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.kafka.transactional_sink import TransactionalSink
 from relay.observe import logs
+from relay.observe.pulse import Pulse, Pulses
+from relay.observe.systemd import Notifier, keep_told
 from relay.outboxes import Outbox
 
 __all__ = ["run"]
@@ -62,11 +64,22 @@ def run(
     memory.prepare()
     with logs.configured() as last_words:
         stopping = stop_on_signals(last_words)
-        Fleet(_services(configured, stopping), stopping).run(until_drained)
+        with stopping.followed() as changed:
+            pulses = Pulses(changed)
+            services = _services(configured, stopping, pulses)
+            address, watchdog_s = config.service_manager()
+            keep_told(
+                Notifier(address),
+                pulses,
+                stopping,
+                watchdog_s=watchdog_s,
+                stop_limit_s=HARD_LIMIT_S + LAST_WORDS_S,
+            )
+            Fleet(services, stopping).run(until_drained)
 
 
 def _services(
-    configured: config.Configuration, stopping: Stopping
+    configured: config.Configuration, stopping: Stopping, pulses: Pulses
 ) -> dict[str, Callable[[], Service]]:
     """What begins each outbox anew, by its name."""
     membership = Membership(f"{socket.gethostname()}/{os.getpid()}", monotonic_s)
@@ -78,6 +91,7 @@ def _services(
             configured.shared,
             stopping,
             membership.seat(one.name),
+            pulses.of(one.name),
             logs.log.bind(outbox=one.name) if several else logs.log,
         )
         for one in configured.outboxes
@@ -85,7 +99,12 @@ def _services(
 
 
 def _service(
-    outbox: Outbox, shared: config.RelaySettings, stopping: Stopping, seat: Seat, log: logs.Logger
+    outbox: Outbox,
+    shared: config.RelaySettings,
+    stopping: Stopping,
+    seat: Seat,
+    pulse: Pulse,
+    log: logs.Logger,
 ) -> Service:
     exactly_once = shared.delivery == "exactly-once"
     properties_of = transactional_properties if exactly_once else producer_properties
@@ -98,12 +117,13 @@ def _service(
         return kind(properties, outbox.source or "", monotonic_s, on_trouble, maker, envelope)
 
     return Service(
-        outbox.url,
+        outbox.address,
         make_sink,
         Topics(properties, maker),
         Keeping(shared.retention, shared.retention_bytes),
         stopping,
         seat,
+        pulse,
         listening=shared.wakeup == "listen",
         logger=log,
     )

@@ -25,6 +25,7 @@ from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
 from relay.observe.logs import Logger, log
+from relay.observe.pulse import Pulse
 from relay.postgres.cluster import Epoch, check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
@@ -40,6 +41,8 @@ __all__ = ["Service"]
 STANDBY_LOOK_S = 0.5
 """How often a standby sees whether it was elected or asked to stop."""
 
+WAITING = "waiting for the database"
+
 
 class Service:
     """One outbox, served by this process.
@@ -50,23 +53,27 @@ class Service:
 
     def __init__(
         self,
-        database_url: str,
+        database_url: Callable[[], str],
         make_sink: Callable[[Callable[[str], None]], KafkaSink],
         topics: Topics,
         keeping: Keeping,
         stopping: Stopping,
         seat: Seat,
+        pulse: Pulse,
         *,
         listening: bool,
         logger: Logger = log,
     ) -> None:
-        """`make_sink` is handed what is to be told what the client says of its connections.
+        """`database_url` is asked for each connection, as its password may have been changed.
 
-        `seat`: what the outboxes of this process know of each other; `logger` names this one.
+        `make_sink` is handed what is to be told what the client says of its connections.
+
+        `seat`: what the outboxes of this process know of each other; `pulse` is told how this one
+        gets on; `logger` names it.
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
-        self._url = database_url
+        self._database_url = database_url
         self._listening = listening
         self._keeping = keeping
         self._log = logger
@@ -74,6 +81,7 @@ class Service:
         self._sink = make_sink(self._narrator.broker_trouble)
         self._topics = topics
         self._stopping = stopping
+        self._pulse = pulse
         self._leases = PostgresLeaseStore(database_url)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
         self._elector = Elector(
@@ -81,6 +89,10 @@ class Service:
         )
         self._owner = owner
         self._failures = 0
+
+    @property
+    def _url(self) -> str:
+        return self._database_url()
 
     def run(self, until_drained: bool) -> None:
         """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
@@ -90,8 +102,15 @@ class Service:
         """
         # Said first: the name of a server may take long to resolve, and an address to time out.
         self._log.info("starting", owner=self._owner, waits_for="the database")
-        if not self._database_ready():
-            return
+        self._pulse.says(WAITING)
+        try:
+            if self._database_ready():
+                self._stand(until_drained)
+        finally:
+            self._pulse.ends()
+
+    def _stand(self, until_drained: bool) -> None:
+        """Stand for election, and lead whenever elected."""
         self._elector.start()
         self._log.info("standby", owner=self._owner)
         try:
@@ -124,6 +143,7 @@ class Service:
         term = self._elector.await_term(STANDBY_LOOK_S)
         try:
             if term is None:
+                self._pulse.says("standby", ready=True)
                 self._sink.serve()
                 return until_drained and self._nothing_pending()
             return self._lead(term, until_drained)
@@ -162,6 +182,7 @@ class Service:
                 self._log.warning("restored", upto_position=epoch.restored_upto)
             leading = {"term": term, "epoch": epoch.id, "outbox_id": outbox, "wakeup": wakes}
             self._log.info("leading", **leading, owner=self._owner)
+            self._pulse.says(f"leading, term {term}", ready=True)
             self._sink.enter(epoch.id, outbox)
             housekeeping.start()
             return self._pump(term, connection, pages, leaving, wakeup).run(until_drained)
@@ -203,7 +224,7 @@ class Service:
             stopping=leaving,
             drain_limit_s=DRAIN_LIMIT_S,
             on_step=self._tell,
-            on_wait=self._narrator.waiting,
+            on_wait=self._tell_wait,
         )
 
     def _housekeeping(self, term: int) -> Housekeeping:
@@ -227,10 +248,16 @@ class Service:
 
     def _tell(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
         self._failures = 0
+        self._pulse.beat()
         self._narrator.step(relay, effect, outcome)
+
+    def _tell_wait(self, seconds: float) -> None:
+        self._pulse.beat()
+        self._narrator.waiting(seconds)
 
     def _back_off(self, problem: Unreachable) -> None:
         self._failures += 1
+        self._pulse.says(WAITING, ready=self._pulse.ready)
         rest_s = retry_rest_s(self._failures)
         self._narrator.unreachable(str(problem), rest_s)
         rest(rest_s, unless=self._stopping)

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 from relay.observe.logs import LastWords, log
 
-__all__ = ["DRAIN_LIMIT_S", "Stopping", "stop_on_signals"]
+__all__ = ["DRAIN_LIMIT_S", "HARD_LIMIT_S", "LAST_WORDS_S", "Stopping", "stop_on_signals"]
 
 DRAIN_LIMIT_S = 10.0
 """How long a stop waits for the broker's acknowledgements."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -50,7 +50,7 @@ class Scene:
     postgres: str
     bootstrap_servers: str
     broker: str
-    kafka_properties: dict[str, str]
+    kafka_properties: Mapping[str, str]
     topic: str
     partitions: int
 
@@ -141,7 +141,7 @@ def _own_broker(stack: ExitStack, kind: BrokerKind) -> tuple[str, str]:
     return mock.bootstrap_servers, f"mock cluster of librdkafka {confluent_kafka.libversion()[0]}"
 
 
-def _make_topic(properties: dict[str, str], topic: str) -> int:
+def _make_topic(properties: Mapping[str, str], topic: str) -> int:
     """Make the topic if asking for it does not, and return its number of partitions."""
     client = AdminClient({**properties, "log_level": 0})
     try:

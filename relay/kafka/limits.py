@@ -82,8 +82,9 @@ class Limits:
             self._ask(unknown)
 
     def forget(self) -> None:
-        """Ask the topics anew."""
+        """Ask the topics anew, by a client that knows the password of today."""
         self._known.clear()
+        self._admin = None
 
     def _exceeds(self, topic: str, size: int) -> bool:
         limit = self._known.get(topic)

@@ -85,7 +85,7 @@ class Positions:
 
     def __init__(self, connection: Mapping[str, Any], topic: str) -> None:
         """`connection`: the properties that lead to the brokers."""
-        self._connection = dict(connection)
+        self._connection = connection
         self.topic = topic
 
     def make(self) -> None:

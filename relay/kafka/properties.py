@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from confluent_kafka import KafkaException, Producer
 
@@ -11,12 +11,16 @@ __all__ = [
     "ANY",
     "REFUSED",
     "SILENT",
+    "Properties",
     "faults",
     "producer_properties",
     "transactional_properties",
 ]
 
 ANY = "*"
+
+Properties = Mapping[str, str | int | bool]
+"""Taken whole for each client that is made: a secret among them may have been changed."""
 
 SILENT = logging.getLogger("relay.librdkafka")
 """The client's own lines are not JSON, and say nothing that its callbacks do not."""
@@ -75,14 +79,34 @@ REFUSED: Mapping[str, str] = {
 """Properties that would break a promise, with the reason that the user is told."""
 
 
-def producer_properties(
-    bootstrap_servers: str, properties: Mapping[str, str]
-) -> dict[str, str | int | bool]:
+class _Layers(Mapping[str, str | int | bool]):
+    """Properties on top of others, each asked for anew: a copy would keep an old password."""
+
+    def __init__(self, layers: tuple[Properties, ...], without: tuple[str, ...] = ()) -> None:
+        self._layers = layers
+        self._without = without
+
+    def __getitem__(self, name: str) -> str | int | bool:
+        if name not in self._without:
+            for layer in reversed(self._layers):
+                if name in layer:
+                    return layer[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys(name for layer in self._layers for name in layer)
+        return (name for name in names if name not in self._without)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def producer_properties(bootstrap_servers: str, properties: Mapping[str, str]) -> Properties:
     """What librdkafka is configured with.
 
     `properties` are the user's, checked by `faults` before.
     """
-    return {**_OURS, **properties, **_FIXED, "bootstrap.servers": bootstrap_servers}
+    return _Layers((_OURS, properties, _FIXED, {"bootstrap.servers": bootstrap_servers}))
 
 
 _NOT_IN_TRANSACTIONS = ("enable.gapless.guarantee", "message.timeout.ms")
@@ -95,13 +119,11 @@ by the next within seconds; only where no other relay comes they wait for so lon
 page of 32 MB at 1 MB/s."""
 
 
-def transactional_properties(
-    bootstrap_servers: str, properties: Mapping[str, str]
-) -> dict[str, str | int | bool]:
+def transactional_properties(bootstrap_servers: str, properties: Mapping[str, str]) -> Properties:
     """The same for Kafka transactions, but for the id."""
     ours = {"transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-    found = {**ours, **producer_properties(bootstrap_servers, properties)}
-    return {name: value for name, value in found.items() if name not in _NOT_IN_TRANSACTIONS}
+    all_of_them = (ours, producer_properties(bootstrap_servers, properties))
+    return _Layers(all_of_them, without=_NOT_IN_TRANSACTIONS)
 
 
 def faults(properties: Mapping[str, str]) -> dict[str, str]:

@@ -59,7 +59,7 @@ class KafkaSink:
         The producer is made at once: while the relay stands by it gets the broker's producer id,
         for which the client lets half a second pass, so a takeover need not wait for it.
         """
-        self._properties = dict(properties)
+        self._properties = properties
         self._source = source
         self._epoch = ""
         self._clock = clock
@@ -157,11 +157,27 @@ class KafkaSink:
     def _make_producer(self) -> None:
         self._failures = []
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
+        self._credentials = self._credentials_now()
         self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
         self._forget_partitions()
 
     def _given_properties(self) -> Mapping[str, str | int | bool]:
         return self._properties
+
+    def _credentials_now(self) -> tuple[str, str] | None:
+        name, password = map(self._properties.get, ("sasl.username", "sasl.password"))
+        return (str(name), str(password)) if name and password else None
+
+    def _renew_credentials(self) -> None:
+        """Let the client show the password of today when it connects again.
+
+        Nothing else would: no delivery times out, so one that cannot log in tries for ever, with
+        the password that it was made with, and never fails in a way that ends it.
+        """
+        now = self._credentials_now()
+        if now is not None and now != self._credentials:
+            self._producer.set_sasl_credentials(*now)
+            self._credentials = now
 
     def _forget_partitions(self) -> None:
         self._limits.forget()
@@ -238,6 +254,7 @@ class KafkaSink:
 
     def _flushed(self, keep_going: Callable[[], bool]) -> bool:
         while self._producer.flush(ASK_EVERY_S):
+            self._renew_credentials()
             if self._failures or not keep_going():
                 return False
         return not self._failures
@@ -250,6 +267,7 @@ class KafkaSink:
         """A fatal error ends the producer even when no message has failed yet."""
         if error.fatal():
             self._failures.append((error, None))
+        self._renew_credentials()
         self._on_trouble(error.str())
 
     def _outcome(self, failures: list[Failure], rows: Rows) -> Input:

@@ -48,6 +48,7 @@ class TopicMaker:
         try:
             asked[topic].result(CREATE_TIMEOUT_S)
         except TimeoutError:
+            self._admin = None  # the next one knows the password of that day
             return "the broker has not answered yet"
         except KafkaException as problem:
             error: KafkaError = problem.args[0]

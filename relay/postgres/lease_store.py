@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from relay import sql
 from relay.core.fleet import CLAIM_GOOD_S, HEIR_TAKES_WITHIN_S, Claim, Held, Renewed
@@ -22,7 +22,8 @@ class PostgresLeaseStore:
     On a connection of its own, so that no page and no commit delays a renewal.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Callable[[], str]) -> None:
+        """`url` is asked for each connection, as its password may have been changed."""
         self._url = url
         self._connection: Connection | None = None
 
@@ -67,9 +68,9 @@ class PostgresLeaseStore:
         and nobody could take over from it.
         """
         if self._connection is None or self._connection.broken:
-            self._connection = connect(self._url, "lease", int(REQUEST_TIMEOUT_S * 1000))
+            self._connection = connect(self._url(), "lease", int(REQUEST_TIMEOUT_S * 1000))
         # Synchronously: a grant that a crash took back would be given to another under its term.
-        with translated_errors(self._url):
+        with translated_errors(self._url()):
             with pinned_transaction(self._connection):
                 answers = [
                     self._connection.execute(_SQL[name], {**_TIMES, **parameters})

@@ -148,7 +148,7 @@ class PostgresWorld:
     def __init__(self, url: str) -> None:
         self._url = url
         self._to_close: list[Sleeper | psycopg.Connection[tuple[object, ...]] | PageReader] = []
-        self._leases = PostgresLeaseStore(url)
+        self._leases = PostgresLeaseStore(lambda: url)
 
     def store(self, owner: str, term: int) -> CursorStore:
         connection = connect(self._url, "contract")

@@ -60,7 +60,7 @@ def test_a_database_with_events_of_others_is_refused(give: Give, database_url: s
 
 def test_a_database_that_a_relay_leads_on_is_refused(give: Give, database_url: str) -> None:
     give(database_url)
-    with closing(PostgresLeaseStore(database_url)) as leases:
+    with closing(PostgresLeaseStore(lambda: database_url)) as leases:
         leases.acquire("someone/1/abc")
         with pytest.raises(UnsafeDatabase, match="a relay leads"):
             enter()

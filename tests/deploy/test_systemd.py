@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from configparser import RawConfigParser
@@ -9,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.pacing import SLEEP_S_MAX
 from relay.daemon.shutdown import HARD_LIMIT_S
 from relay.errors import BadConfiguration, SchemaMismatch, UnsafeDatabase
+from relay.observe.systemd import ASKED_IN_A_WATCHDOG, WITHOUT_WATCHDOG_S
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "outbox-relay.service"
+
+needs_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="no systemd-analyze here"
+)
 
 
 @pytest.fixture
@@ -36,9 +43,34 @@ def test_systemd_waits_longer_for_a_stop_than_the_relay_ever_takes(service: dict
     assert int(service["TimeoutStopSec"]) > HARD_LIMIT_S
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_is_told_by_the_relay_and_asks_for_its_progress(service: dict[str, str]) -> None:
+    assert service["Type"] == "notify"
+    # Longest silences that are no hang: a look while it sleeps, and names that are slow to resolve.
+    assert int(service["WatchdogSec"]) * 2 / ASKED_IN_A_WATCHDOG > SLEEP_S_MAX + 30
+    assert int(service["TimeoutStartSec"]) >= WITHOUT_WATCHDOG_S
+
+
+def test_its_secrets_are_credentials(service: dict[str, str]) -> None:
+    credential, _, path = service["LoadCredential"].partition(":")
+    assert service["Environment"] == f"RELAY_DATABASE_URL_FILE=%d/{credential}"
+    assert path.endswith(credential)
+
+
+@needs_analyze
+def test_systemd_rates_its_exposure_at_1_5_at_most() -> None:
+    said = analyze("security", "--offline=true")
+    (exposure,) = re.findall(r"Overall exposure level for .*: ([0-9.]+) ", said)
+    assert float(exposure) <= 1.5
+
+
+@needs_analyze
 def test_systemd_finds_no_setting_that_it_does_not_know() -> None:
+    assert "Unknown" not in analyze("verify")
+
+
+def analyze(*command: str) -> str:
+    """What systemd-analyze says on either stream."""
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False
+        ["systemd-analyze", *command, str(UNIT)], capture_output=True, text=True, check=False
     )
-    assert "Unknown" not in done.stderr
+    return done.stdout + done.stderr

@@ -17,7 +17,7 @@ OWNER = "host/1/abcdef"
 @contextmanager
 def leading(database_url: str, owner: str = OWNER) -> Iterator[PostgresCursorStore]:
     """The log of windows under a lease that `owner` has just been granted."""
-    leases = PostgresLeaseStore(database_url)
+    leases = PostgresLeaseStore(lambda: database_url)
     try:
         term = leases.acquire(owner)
         assert isinstance(term, int), "another holds the lease"

@@ -38,7 +38,7 @@ def test_an_entry_that_a_frozen_relay_has_not_committed_is_not_waited_for_long(
 
 
 def another_opens_its_window(database_url: str) -> None:
-    with closing(PostgresLeaseStore(database_url)) as leases:
+    with closing(PostgresLeaseStore(lambda: database_url)) as leases:
         term = leases.acquire("another/2/abcdef")
     assert isinstance(term, int)
     with closing(connect(database_url, "cursor")) as other:
