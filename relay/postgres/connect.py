@@ -69,6 +69,7 @@ def pinned_transaction(connection: Connection) -> Iterator[None]:
     In a pipeline: BEGIN and the settings travel with the first statement, and COMMIT with whatever
     was not waited for, so a transaction whose answers are fetched behind it is one round trip.
     What is fetched there is committed; a statement that failed is raised by this block's end.
+    `psycopg.Rollback` raised in it takes all back, and goes no further.
 
     Naive: the driver's own transaction() in its pipeline. It asks for all answers before it sends
     COMMIT, which is two round trips more. Here COMMIT follows unasked, and that is safe: of a
@@ -80,11 +81,12 @@ def pinned_transaction(connection: Connection) -> Iterator[None]:
             connection.execute(_SESSION["session_pinned"])
             yield
             connection.execute(_SESSION["session_commit"])
-    except BaseException:
+    except BaseException as problem:
         # A connection that is gone has rolled back already, and the reason it went is what counts.
         with suppress(psycopg.OperationalError):
             connection.rollback()
-        raise
+        if not isinstance(problem, psycopg.Rollback):
+            raise
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+import psycopg
 
 from relay.core.window import CHUNK_BITS, Page, Window
 from relay.postgres.connect import Connection, pinned_transaction
@@ -57,16 +58,12 @@ def explain(
 ) -> Plan:
     """The plan of `statement`; with `run` it is carried out as well, and taken back."""
     options = "analyze, buffers, timing off, format json" if run else "format json"
-    found: Any = None
-    with suppress(_TakenBack), pinned_transaction(connection):
-        row = connection.execute(f"explain ({options}) {statement}".encode(), parameters).fetchone()
-        found = row and row[0]
-        raise _TakenBack
-    return Plan(found[0]["Plan"])
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of an explanation."""
+    found: list[Any] = []
+    with pinned_transaction(connection):
+        found += connection.execute(f"explain ({options}) {statement}".encode(), parameters)
+        if found:
+            raise psycopg.Rollback
+    return Plan(found[0][0][0]["Plan"])
 
 
 def plan_parameters(window: Window, after: int = 0) -> dict[str, object]:
