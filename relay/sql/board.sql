@@ -29,10 +29,10 @@ select h.topic, h.key is not null, h.event_id::text, left(h.reason, 500),
        extract(epoch from clock_timestamp() - h.since)::float8,
        case when h.key is null
             then (select count(*) from (select from outbox.parked p where p.topic = h.topic
-                                        limit %(count_max)s) some)
+                                        limit %(count_max)s) counted)
             else (select count(*) from (select from outbox.parked p
                   where p.topic = h.topic and hashtextextended(p.key, 0) = hashtextextended(h.key, 0)
-                    and p.key = h.key limit %(count_max)s) some) end,
+                    and p.key = h.key limit %(count_max)s) counted) end,
        h.paused_by, h.released_at is not null
 from (select * from outbox.hold order by id limit %(limit)s) h
 union all
