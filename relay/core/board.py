@@ -7,6 +7,7 @@ no key of an event: keys can be personal data, and whoever needs one asks `relay
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from relay.core.status import Status
 
@@ -38,14 +39,14 @@ class Connected:
 class Waiting:
     """A key, a topic, or an event without a key that waits.
 
-    keyed      whether it is one key of the topic; which one is not told
+    scope      one key of the topic (which one is not told), the topic, or one event without a key
     event_id   that it waits for; None when an operator paused it
     events     that wait in all, the first included, counted up to BEHIND_COUNTED_MAX
     released   an operator has let it go on, and the leader has not yet taken that up
     """
 
     topic: str
-    keyed: bool
+    scope: Literal["key", "topic", "event"]
     event_id: str | None
     reason: str
     since_seconds: float

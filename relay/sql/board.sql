@@ -25,7 +25,7 @@ limit %(limit)s;
 -- Index: hold_pkey, parked_key_idx for each hold, parked_pkey.    Lock: none.
 -- Guarantee: no key is read, and no more than `limit` holds, `count_max` events behind each, and
 -- `look_max` parked events: it is asked every few seconds, however much is parked.
-select h.topic, h.key is not null, h.event_id::text, left(h.reason, 500),
+select h.topic, case when h.key is null then 'topic' else 'key' end, h.event_id::text, left(h.reason, 500),
        extract(epoch from clock_timestamp() - h.since)::float8,
        case when h.key is null
             then (select count(*) from (select from outbox.parked p where p.topic = h.topic
@@ -36,7 +36,7 @@ select h.topic, h.key is not null, h.event_id::text, left(h.reason, 500),
        h.paused_by, h.released_at is not null
 from (select * from outbox.hold order by id limit %(limit)s) h
 union all
-(select p.topic, false, p.id::text, left(p.reason, 500),
+(select p.topic, 'event', p.id::text, left(p.reason, 500),
         extract(epoch from clock_timestamp() - p.parked_at)::float8, 1, null,
         p.released_at is not null or p.release_window is not null
  from (select * from outbox.parked order by position limit %(look_max)s) p
