@@ -51,7 +51,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=(3, 4),
-            preexec_fn=as_it_expects,
+            preexec_fn=as_it_expects,  # noqa: PLW1509 - two system calls, and no lock
         )
         os.close(to_read)
         os.close(to_write)
