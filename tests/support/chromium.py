@@ -105,9 +105,10 @@ class Browser:
         return said["result"].get("value")
 
     def wait_for(self, expression: str, timeout_s: float = 30.0) -> Any:
-        """What it gives, as soon as that is true."""
+        """What it gives, as soon as that is true; of an element, that it is there."""
+        asked = f"(found => found instanceof Node || found)({expression})"
         try:
-            return until(lambda: self.value(expression), timeout_s=timeout_s, what=expression)
+            return until(lambda: self.value(asked), timeout_s=timeout_s, what=expression)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text()}\n{self.complaints}") from None
 
