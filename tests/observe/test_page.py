@@ -201,7 +201,8 @@ def test_it_fits_and_can_be_read_by_day_and_by_night_at_a_desk_and_on_a_phone(
     browser.wait_for("document.querySelector('.wait')")
     for width, dark in product((360, 1160), (False, True)):
         browser.look_like(width, dark=dark)
-        assert browser.wait_for("document.documentElement.scrollWidth") == width
+        # The charts are drawn anew a moment after the window has its new size.
+        browser.wait_for(f"document.documentElement.scrollWidth === {width}", timeout_s=5.0)
         least, of = browser.value(CONTRAST)
         assert least >= 4.5, f"{of!r} at {width} pixels, {'dark' if dark else 'light'}"
         png = browser.screenshot(tmp_path / "page.png")
