@@ -71,6 +71,14 @@ class RelaySettings(BaseSettings):
     """Seconds for which published events are kept, while the ring has room."""
     retention_bytes: int | None = None
     wakeup: Literal["poll", "listen"] = "poll"
+    http: str = Field("", pattern=r"^(\[?[0-9A-Za-z.:_-]+\]?:[0-9]{1,5})?$")
+    """Where to serve those who watch, host:port; empty: nowhere."""
+
+    @property
+    def http_address(self) -> tuple[str, int] | None:
+        """Host and port to serve at; None: not at all."""
+        host, _, port = self.http.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
 
     @field_validator("retention", mode="before")
     @classmethod

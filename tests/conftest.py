@@ -4,6 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "pytester",
+    "tests.support.chromium",
     "tests.support.kafka",
     "tests.support.postgres",
     "tests.support.processes",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import click
@@ -19,11 +20,14 @@ from relay.daemon.housekeeping import Keeping
 from relay.daemon.membership import Membership, Seat
 from relay.daemon.service import Service
 from relay.daemon.shutdown import HARD_LIMIT_S, LAST_WORDS_S, Stopping, stop_on_signals
+from relay.daemon.watch import Watch
 from relay.kafka.properties import faults, producer_properties, transactional_properties
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.kafka.transactional_sink import TransactionalSink
 from relay.observe import logs
+from relay.observe.http import HttpServer, Reply
+from relay.observe.page import answers
 from relay.observe.pulse import Pulse, Pulses
 from relay.observe.systemd import Notifier, keep_told
 from relay.outboxes import Outbox
@@ -64,9 +68,10 @@ def run(
     memory.prepare()
     with logs.configured() as last_words:
         stopping = stop_on_signals(last_words)
-        with stopping.followed() as changed:
+        name = f"{socket.gethostname()}/{os.getpid()}"
+        with stopping.followed() as changed, _watched(name, configured, stopping):
             pulses = Pulses(changed)
-            services = _services(configured, stopping, pulses)
+            services = _services(name, configured, stopping, pulses)
             address, watchdog_s = config.service_manager()
             keep_told(
                 Notifier(address),
@@ -78,11 +83,32 @@ def run(
             Fleet(services, stopping).run(until_drained)
 
 
+@contextmanager
+def _watched(name: str, configured: config.Configuration, stopping: Stopping) -> Iterator[None]:
+    """Served to those who watch, if they are to be."""
+    if (address := configured.shared.http_address) is None:
+        yield
+        return
+    watch = Watch(name, configured.outboxes, monotonic_s, stopping)
+    page = Reply("text/html; charset=utf-8", answers.document(), answers.document_headers())
+    server = HttpServer(
+        *address,
+        {"/": lambda: page, "/status.json": lambda: Reply("application/json", watch.status())},
+    )
+    watch.start()
+    server.start()
+    logs.log.info("serving", port=server.port)
+    try:
+        yield
+    finally:
+        server.close()
+
+
 def _services(
-    configured: config.Configuration, stopping: Stopping, pulses: Pulses
+    name: str, configured: config.Configuration, stopping: Stopping, pulses: Pulses
 ) -> dict[str, Callable[[], Service]]:
     """What begins each outbox anew, by its name."""
-    membership = Membership(f"{socket.gethostname()}/{os.getpid()}", monotonic_s)
+    membership = Membership(name, monotonic_s)
     several = len(configured.outboxes) > 1
     return {
         one.name: partial(

@@ -68,7 +68,9 @@ class PostgresLeaseStore:
         and nobody could take over from it.
         """
         if self._connection is None or self._connection.broken:
-            self._connection = connect(self._url(), "lease", int(REQUEST_TIMEOUT_S * 1000))
+            # By name: a standby writes nothing, and is known by this session alone (board.sql).
+            purpose = f"lease {parameters['owner']}"
+            self._connection = connect(self._url(), purpose, int(REQUEST_TIMEOUT_S * 1000))
         # Synchronously: a grant that a crash took back would be given to another under its term.
         with translated_errors(self._url()):
             with pinned_transaction(self._connection):

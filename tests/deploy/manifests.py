@@ -19,9 +19,6 @@ OVERLAYS = ("staging", "production")
 
 Object = dict[str, Any]
 
-# The port of health and metrics, which the relay does not have yet.
-AWAITED = frozenset({"RELAY_HTTP"})
-
 
 @cache
 def _rendered(folder: str) -> tuple[Object, ...]:
@@ -65,5 +62,5 @@ def unknown(names: Mapping[str, str]) -> set[str]:
     """Those that the relay would not read: it passes over what it does not know."""
     fields = {f"RELAY_{field.upper()}" for field in RelaySettings.model_fields}
     database = {"RELAY_DATABASE_URL", "RELAY_DATABASE_URL_FILE"}
-    others = set(names) - fields - database - AWAITED
+    others = set(names) - fields - database
     return {name for name in others if not name.startswith(KAFKA_PREFIX)}

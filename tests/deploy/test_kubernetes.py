@@ -11,7 +11,6 @@ import yaml
 from relay.daemon.shutdown import HARD_LIMIT_S
 from relay.kafka.properties import faults
 from tests.deploy.manifests import (
-    AWAITED,
     DEPLOY,
     OVERLAYS,
     containers,
@@ -48,13 +47,6 @@ def test_a_stop_is_given_more_time_than_it_ever_takes(objects: list[dict[str, An
 def test_the_relay_reads_every_setting_that_it_is_given(objects: list[dict[str, Any]]) -> None:
     for _, container in containers(objects):
         assert unknown(settings(container, objects)) == set()
-
-
-def test_what_is_awaited_is_not_there_yet() -> None:
-    """Once the relay knows it, the exception goes."""
-    from relay.config import RelaySettings
-
-    assert not AWAITED & {f"RELAY_{field.upper()}" for field in RelaySettings.model_fields}
 
 
 def test_the_properties_of_the_client_are_sound(objects: list[dict[str, Any]]) -> None:

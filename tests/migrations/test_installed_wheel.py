@@ -86,3 +86,8 @@ def test_an_installed_wheel_is_a_step_of_a_users_history(
 def test_a_wheel_carries_what_type_checkers_and_the_relay_read(installed: Path) -> None:
     for name in ("coordinator/py.typed", "relay/py.typed", "relay/migrations/env.py"):
         assert (installed / name).is_file(), name
+
+
+def test_a_wheel_carries_the_status_page_as_it_stands_in_the_checkout(installed: Path) -> None:
+    page = Path("relay", "observe", "page", "index.html")
+    assert (installed / page).read_bytes() == (CHECKOUT / page).read_bytes()

@@ -107,6 +107,9 @@ TABLE = """
     status_pending           -         -         x       x         -         -         -
     status_parked            -         -         x       x         -         x         -
     status_retained          -         -         x       x         -         -         -
+    board_passed             -         -         x       x         -         -         -
+    board_relays             x         x         x       x         x         x         x
+    board_waiting            -         -         x       -         -         x         -
     blockers_named           x         x         x       x         -         x         -
     rotation_settings        x         x         x       x         x         x         x
     rotation_survey          -         -         x       -         -         -         -

@@ -35,6 +35,8 @@ _ROWS = {"positions": [1], "reasons": ["r"]}
 _PARKED = ("list", "show", "retry_holds", "retry_keyless", "lock_holds", "discard", "release_empty")
 BOUND: Mapping[str, Mapping[str, object]] = {
     **dict.fromkeys((f"parked_{name}" for name in _PARKED), _CHOSEN),
+    "board_relays": {"limit": 1},
+    "board_waiting": {"limit": 1, "count_max": 1, "look_max": 1},
     "parked_pause": _KEY,
     "parked_resume": _KEY,
     "parked_note": {"action": "retry", "events": [], "positions": [], **_KEY},
