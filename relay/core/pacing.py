@@ -43,7 +43,7 @@ So the worst that a wake-up which never came can do is to delay events by so muc
 wrote into a leaf of the ring, or with triggers off.
 """
 
-WINDOW_EVERY_S = 0.005
+WINDOW_EVERY_S = 0.003
 """Windows are opened no more often than this. Each is a synchronous commit.
 
 Under load it is let grow instead.
