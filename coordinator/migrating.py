@@ -5,7 +5,7 @@
 
 
     def upgrade() -> None:
-        migrating.upgrade(op, to="0017_expand_numberings")
+        migrating.upgrade(op, to="0018_expand_serves_since")
 
 The steps are the SQL files that `relay migrate` runs, and both note in one table how far the
 database is, so that each finds the other's work done. They run in the caller's transaction, under

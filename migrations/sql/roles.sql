@@ -54,6 +54,7 @@ grant insert on outbox.debezium to outbox_writer;
 grant usage on schema outbox to outbox_relay;
 grant select on outbox.event, outbox.window, outbox.lease, outbox.epoch, outbox.parked to outbox_relay;
 grant select on public.outbox_alembic_version to outbox_relay;
+grant execute on function outbox.serves_since() to outbox_relay;
 grant insert on outbox.window, outbox.epoch to outbox_relay;
 grant update on outbox.lease to outbox_relay;
 -- Rotation: it empties a leaf as a whole, after a look at the ids in it; it cannot delete one event. TRUNCATE is what lets it
@@ -78,6 +79,7 @@ grant select (id) on outbox.hold to outbox_monitor;
 grant select on outbox.window, outbox.lease to outbox_monitor;
 grant select (numbering, floor) on outbox.epoch to outbox_monitor;
 grant select on public.outbox_alembic_version to outbox_monitor;
+grant execute on function outbox.serves_since() to outbox_monitor;
 
 -- outbox_coordinator calls Coordinator.run() or execute(). What is given to outbox_writer is given again: to make one a member
 -- of the other would need a right over both that only their maker has. A txid is the server's, as in an event.
@@ -112,3 +114,4 @@ grant update (released_at), delete on outbox.parked to outbox_operator;
 grant insert (topic, key, reason, paused_by), update (released_at) on outbox.hold to outbox_operator;
 grant insert on outbox.parked_action to outbox_operator;
 grant select on public.outbox_alembic_version to outbox_operator;
+grant execute on function outbox.serves_since() to outbox_operator;

@@ -21,7 +21,7 @@ __all__ = [
     "refuse_unentered_copy",
 ]
 
-SCHEMA_VERSION = "0017_expand_numberings"
+SCHEMA_VERSION = "0018_expand_serves_since"
 """The revision that this relay was written for; a test holds it to the newest migration."""
 
 _SQL = sql.load("cluster")
@@ -41,8 +41,8 @@ class Epoch(NamedTuple):
 
 
 def check_schema(connection: Connection) -> None:
-    """Raises SchemaMismatch, with the command that mends it, unless the schema is of
-    SCHEMA_VERSION.
+    """Raises SchemaMismatch, with the command that mends it, unless the schema serves code that was
+    made for SCHEMA_VERSION: it is of that version, or of a later one which says so.
     """
     with translated_errors():
         row = connection.execute(_SQL["cluster_schema"]).fetchone()
@@ -51,12 +51,22 @@ def check_schema(connection: Connection) -> None:
                 "the outbox schema is missing in this database: run `relay migrate`"
             )
         found = connection.execute(_SQL["cluster_version"]).fetchone()
-    version = found and found[0]
-    if version != SCHEMA_VERSION:
-        raise SchemaMismatch(
-            f"the outbox schema is at {version}, this relay needs {SCHEMA_VERSION}: "
-            "run `relay migrate` of this version, or start the relay of that one"
-        )
+        version = str(found and found[0])
+        if version != SCHEMA_VERSION and not (_is_later(version) and _serves_us(connection)):
+            raise SchemaMismatch(
+                f"the outbox schema is at {version}, this relay needs {SCHEMA_VERSION}: "
+                "run `relay migrate` of this version, or start the relay of that one"
+            )
+
+
+def _is_later(version: str) -> bool:
+    # Revisions begin with their number, in four digits.
+    return version > SCHEMA_VERSION
+
+
+def _serves_us(connection: Connection) -> bool:
+    row = connection.execute(_SQL["cluster_serves_since"]).fetchone()
+    return row is not None and not _is_later(str(row[0]))
 
 
 def refuse_hazards(connection: Connection) -> None:

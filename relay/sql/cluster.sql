@@ -80,6 +80,12 @@ select case when to_regclass('outbox.event') is null then null else to_regclass(
 -- Index: none (one row).    Lock: none.
 select version_num from public.outbox_alembic_version;
 
+-- cluster_serves_since: for which version code must be made, or for a later one, to work on the schema.
+-- Index: none.    Lock: none.
+-- Why: a relay of the release before may start, or be elected, between the migration and its own
+-- upgrade. Asked only where the schema is later than the relay.
+select outbox.serves_since();
+
 -- cluster_hazards: what was changed about the table of events that would let the cursor miss or
 -- reorder them.
 -- Index: the catalogs'.    Lock: none.

@@ -13,6 +13,7 @@ from relay.postgres.cluster import SCHEMA_VERSION
 from tests.cli.command import relay, status
 from tests.migrations.schema import schema_of
 from tests.relay.events import connected, emit, value_of
+from tests.support.kafka import Broker
 
 # Nothing listens there: a command that gets as far as the broker has gone too far.
 NO_BROKER = "127.0.0.1:1"
@@ -29,16 +30,40 @@ def test_a_missing_schema_ends_with_78_and_the_command_that_mends_it(
 
 
 @pytest.mark.parametrize("command", ["run", "status"])
-def test_a_schema_of_another_version_ends_with_78_and_both_versions(
-    database_url: str, command: str
+@pytest.mark.parametrize("version", ["0001_expand_outbox", "0099_contract_something"])
+def test_a_schema_that_does_not_serve_it_ends_with_78_and_both_versions(
+    database_url: str, command: str, version: str
 ) -> None:
-    with connected(database_url) as connection:
-        connection.execute("update public.outbox_alembic_version set version_num = '0099_later'")
+    is_at(database_url, version, serves_since=version)
     outcome = relay(command, database_url=database_url, bootstrap_servers=NO_BROKER)
     assert outcome.exit_code == 78
-    assert (
-        f"is at 0099_later, this relay needs {SCHEMA_VERSION}: run `relay migrate`" in outcome.err
+    assert f"is at {version}, this relay needs {SCHEMA_VERSION}: run `relay migrate`" in outcome.err
+
+
+def test_on_the_schema_of_a_later_release_it_goes_on_as_long_as_that_serves_it(
+    database_url: str, mock_broker: Broker, topic: str
+) -> None:
+    """What an upgrade is between the migration and the restart of the last relay."""
+    mock_broker.create_topic(topic)
+    emit(database_url, topic)
+    is_at(database_url, "0099_expand_something", serves_since=SCHEMA_VERSION)
+    outcome = relay(
+        *("run", "--until-drained"),
+        database_url=database_url,
+        bootstrap_servers=mock_broker.bootstrap_servers,
     )
+    assert outcome.exit_code == 0, outcome.said
+    assert status(database_url)["pending"] == 0
+
+
+def is_at(database_url: str, version: str, serves_since: str) -> None:
+    """As a relay of another release has migrated it."""
+    with connected(database_url) as connection:
+        connection.execute("update public.outbox_alembic_version set version_num = %s", (version,))
+        connection.execute(
+            "create or replace function outbox.serves_since() returns text language sql immutable "
+            f"return '{serves_since}'".encode()
+        )
 
 
 def test_the_version_that_the_relay_needs_is_that_of_the_newest_migration() -> None:

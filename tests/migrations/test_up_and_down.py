@@ -41,6 +41,7 @@ REVISIONS = [
     "0015_expand_debezium",
     "0016_expand_fleet",
     "0017_expand_numberings",
+    "0018_expand_serves_since",
 ]
 
 PARKED = """insert into inbox.parked

@@ -130,6 +130,7 @@ TABLE = """
     cluster_identity         x         x         x       x         x         x         x
     cluster_schema           x         x         x       x         -         x         -
     cluster_version          -         -         x       x         -         x         -
+    cluster_serves_since     -         -         x       x         -         x         -
     cluster_hazards          x         x         x       x         -         x         -
     cluster_epoch_newest     -         -         x       -         -         -         -
     cluster_floor            -         -         x       x         -         -         -
