@@ -7,10 +7,13 @@ once.
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import context
 from sqlalchemy import Connection
 
-from coordinator.migrating import MIGRATION_LOCK, VERSION_TABLE, VERSION_TABLE_SCHEMA
+from coordinator.migrating import MIGRATION_LOCK, VERSION_TABLE_SCHEMA, version_table
+from coordinator.outbox_schema import DEFAULT, checked
 from relay.admin.migrate import connect
 
 # A migration that waits for a table lock makes every writer behind it wait too: it gives up and is
@@ -20,11 +23,7 @@ LOCK_TIMEOUT_MS = 3_000
 
 def run_on(connection: Connection) -> None:
     """Bring the connected database to the revision that was asked for."""
-    context.configure(
-        connection=connection,
-        version_table=VERSION_TABLE,
-        version_table_schema=VERSION_TABLE_SCHEMA,
-    )
+    context.configure(connection=connection, **where())
     with context.begin_transaction():
         connection.exec_driver_sql(f"select pg_advisory_xact_lock({MIGRATION_LOCK})")
         # Only now: the wait for another migration is not a wait that harms a writer.
@@ -34,15 +33,22 @@ def run_on(connection: Connection) -> None:
 
 def print_sql() -> None:
     """Print the revisions as one SQL script."""
-    context.configure(
-        dialect_name="postgresql",
-        version_table=VERSION_TABLE,
-        version_table_schema=VERSION_TABLE_SCHEMA,
-    )
+    context.configure(dialect_name="postgresql", **where())
     with context.begin_transaction():
         context.execute(f"select pg_advisory_xact_lock({MIGRATION_LOCK})")
         context.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
         context.run_migrations()
+
+
+def where() -> dict[str, Any]:
+    """Say which outbox it is: the caller's, or that of `-x schema=...`."""
+    asked_for = context.get_x_argument(as_dictionary=True).get("schema", DEFAULT)
+    schema = context.config.attributes.get("schema") or checked("-x schema", asked_for)
+    return {
+        "version_table": version_table(schema),
+        "version_table_schema": VERSION_TABLE_SCHEMA,
+        "outbox_schema": schema,
+    }
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from relay.outboxes import (
     SourceReference,
     named,
     problem_of,
+    schema_of,
     source_setting,
     unnamed,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "load_database",
     "operator",
+    "schema",
     "service_manager",
 ]
 
@@ -273,6 +275,17 @@ def service_manager() -> tuple[str, float | None]:
     # Inherited through a wrapper, both speak of another process.
     asked = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
     return os.environ.get("NOTIFY_SOCKET", ""), int(usec) / 1_000_000 if asked else None
+
+
+def schema(outbox: str | None) -> str:
+    """The schema of the outbox that a command is about, which does without its database.
+
+    Raises BadConfiguration.
+    """
+    try:
+        return schema_of(os.environ, outbox)
+    except ValueError as problem:
+        raise BadConfiguration(_message([str(problem)])) from None
 
 
 def given_services() -> tuple[str | None, str | None]:

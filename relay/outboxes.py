@@ -2,6 +2,7 @@
 
     RELAY_OUTBOX_<NAME>_DATABASE_URL         makes an outbox of this name
     RELAY_OUTBOX_<NAME>_DATABASE_URL_FILE    the same, read from a file (secret_files.py)
+    RELAY_OUTBOX_<NAME>_SCHEMA               the schema it lies in, where it is not RELAY_SCHEMA
     RELAY_OUTBOX_<NAME>_SOURCE               its ce_source, where RELAY_SOURCE is not meant for it
 
 The environment comes in as an argument: config.py reads it.
@@ -18,7 +19,10 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, SecretStr, TypeAdapter, ValidationError
 
+from coordinator.errors import BadInput
+from coordinator.outbox_schema import DEFAULT, checked
 from relay import secret_files
+from relay.address import Address
 from relay.secret_files import Secret
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "SourceReference",
     "named",
     "problem_of",
+    "schema_of",
     "source_setting",
     "unnamed",
 ]
@@ -37,24 +42,24 @@ THE_ONLY = ""
 """The name of an outbox that has no name."""
 
 _PREFIX = "RELAY_OUTBOX_"
-_SETTING = re.compile(rf"{_PREFIX}([A-Z0-9][A-Z0-9_]*?)_(DATABASE_URL(?:_FILE)?|SOURCE)")
+_SETTING = re.compile(rf"{_PREFIX}([A-Z0-9][A-Z0-9_]*?)_(DATABASE_URL(?:_FILE)?|SCHEMA|SOURCE)")
 _URL_FILE = "DATABASE_URL_FILE"
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """One outbox: its name, what gives the connection string of its database as it stands now, and
-    its ce_source if it is told.
+    """One outbox: its name, what gives its address as it stands now, to be asked anew for each
+    connection, and its ce_source if it is told.
     """
 
     name: str
-    address: Callable[[], str] = field(repr=False)
+    address: Callable[[], Address] = field(repr=False)
     source: str | None
 
     @property
     def url(self) -> str:
-        """The connection string. Keep it out of messages, and ask anew for each connection."""
-        return self.address()
+        """The connection string alone, for what is the database's and not the outbox's."""
+        return self.address().url
 
 
 def _is_a_connection_string(value: SecretStr) -> SecretStr:
@@ -113,7 +118,7 @@ def named(
                 settings.setdefault(found[1], {})[found[2]] = environment[variable]
             else:
                 faults.append(
-                    f"{variable}: is neither {_PREFIX}<NAME>_DATABASE_URL[_FILE] nor _SOURCE"
+                    f"{variable}: is not {_PREFIX}<NAME>_DATABASE_URL[_FILE], _SCHEMA or _SOURCE"
                 )
     faults += [
         f"{single}: is set beside {_PREFIX}*: name every outbox, or none"
@@ -122,7 +127,8 @@ def named(
     ]
     outboxes = []
     for name, given in settings.items():
-        address, unfit = _address(f"{_PREFIX}{name}_", given)
+        schema = {"SCHEMA": environment["RELAY_SCHEMA"]} if "RELAY_SCHEMA" in environment else {}
+        address, unfit = _address(f"{_PREFIX}{name}_", schema | given)
         faults += [*unfit, *_source_faults(name, given)]
         outboxes.append(Outbox(name.lower(), address, given.get("SOURCE", source)))
     faults += _twice(outboxes)
@@ -133,11 +139,23 @@ def unnamed(environment: Mapping[str, str], source: str | None) -> tuple[Outbox,
     """The outbox without a name, and every fault of its settings."""
     given = {
         setting: environment[f"RELAY_{setting}"]
-        for setting in ("DATABASE_URL", _URL_FILE)
+        for setting in ("DATABASE_URL", _URL_FILE, "SCHEMA")
         if f"RELAY_{setting}" in environment
     }
     address, faults = _address("RELAY_", given)
     return Outbox(THE_ONLY, address, source), faults
+
+
+def schema_of(environment: Mapping[str, str], name: str | None) -> str:
+    """The schema of an outbox, or of the only one, whose database need not be told.
+
+    Raises ValueError, with the variable's name and what is wrong with it.
+    """
+    variables = ["RELAY_SCHEMA", *([f"{_PREFIX}{name.upper()}_SCHEMA"] if name else [])]
+    schema = DEFAULT
+    for variable in variables:
+        schema = checked(variable, environment.get(variable, schema))
+    return schema
 
 
 def source_setting(name: str) -> str:
@@ -153,8 +171,17 @@ def problem_of(error: object) -> str:
     return str(found.get("msg", "")).removeprefix("Value error, ")
 
 
-def _address(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], str], list[str]]:
-    """What gives the connection string, and what is wrong with it, by the variable's whole name."""
+def _address(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], Address], list[str]]:
+    """What gives the address, and what is wrong with it, by the variables' whole names."""
+    url, faults = _url(prefix, given)
+    try:
+        schema = checked(f"{prefix}SCHEMA", given.get("SCHEMA", DEFAULT))
+    except BadInput as problem:
+        return lambda: Address(url()), [*faults, str(problem)]
+    return lambda: Address(url(), schema), faults
+
+
+def _url(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], str], list[str]]:
     setting = _URL_FILE if _URL_FILE in given else "DATABASE_URL"
     if setting not in given:
         return _nothing, [f"{prefix}DATABASE_URL: is not set"]
@@ -197,10 +224,11 @@ def _as_libpq_reads(url: str) -> str:
 
 def _twice(outboxes: list[Outbox]) -> Iterator[str]:
     """An outbox under two names would stand by for itself, and be counted twice by the fleet."""
-    first: dict[str, str] = {}
+    first: dict[Address, str] = {}
     for outbox in outboxes:
-        other = first.setdefault(url := outbox.url, outbox.name)
-        if url and other != outbox.name:
+        other = first.setdefault(address := outbox.address(), outbox.name)
+        if address.url and other != outbox.name:
             yield (
-                f"{_PREFIX}{outbox.name.upper()}_DATABASE_URL: is the database of outbox {other}"
+                f"{_PREFIX}{outbox.name.upper()}_DATABASE_URL: is the database of outbox {other}; "
+                f"of two in one database each has a {_PREFIX}<NAME>_SCHEMA"
             )

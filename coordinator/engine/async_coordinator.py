@@ -24,20 +24,28 @@ from coordinator.engine.call_arguments import Key
 from coordinator.engine.coordinator import Coordinator
 from coordinator.engine.retry import RetryBudget
 from coordinator.engine.work import Transaction
+from coordinator.outbox.writer import Outbox
 from coordinator.outcomes import Outcome
 
 
 class AsyncCoordinator:
     """Runs transactions under keys; holds no state of a call, so all tasks may share one."""
 
-    def __init__(self, engine: AsyncEngine, *, budget: RetryBudget | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        budget: RetryBudget | None = None,
+        outbox: Outbox | None = None,
+    ) -> None:
         """Wire it.
 
         Args:
             engine: where the rows and the outbox are, on psycopg or asyncpg; one connection a call.
             budget: how long transient errors are tried again; its pauses do not block others.
+            outbox: takes the events, where a database has several; the one of the schema `outbox`.
         """
-        self._coordinator = Coordinator(engine.sync_engine, budget=budget)
+        self._coordinator = Coordinator(engine.sync_engine, budget=budget, outbox=outbox)
 
     async def run(
         self, fn: Callable[..., Awaitable[Any]], /, *args: Any, key: Key, **kwargs: Any

@@ -40,6 +40,7 @@ from coordinator.engine.memory import Call
 from coordinator.engine.published import RecordedPublication, look_for
 from coordinator.engine.work import Transaction
 from coordinator.errors import BadInput, FacadeEndedTransaction, KeyConflict, WrongUse
+from coordinator.outbox_schema import DEFAULT
 from coordinator.outcomes import DomainAck, Outcome
 
 # As an event's payload: a record is kept, and read whole by each repeat.
@@ -111,12 +112,15 @@ _RECORDED = select(
     transaction_records.c.arguments,
     cast(transaction_records.c.outcome, Text).label("outcome"),
 ).where(transaction_records.c.key == _KEY)
-# Not by the key alone: once a record was deleted, the key may be another call's.
-_LOOK = look_for(transaction_records, "key", "call_id")
 
 
 class Claims:
     """A Memory in the tables `transaction_claims`, `transaction_records`, `transaction_acks`."""
+
+    def __init__(self, schema: str = DEFAULT) -> None:
+        """Tell in which schema the outbox lies that the events of a call go to."""
+        # Not by the key alone: once a record was deleted, the key may be another call's.
+        self._look = look_for(transaction_records, "key", "call_id", schema=schema)
 
     def claim(self, session: Session, call: Call) -> Outcome | None:
         """Claim the key for this transaction, or return what an earlier one recorded of it.
@@ -127,7 +131,7 @@ class Claims:
         """
         refuse_autocommit(session.connection())
         claimed = session.execute(_CLAIM, {"key": list(call.key)}).one_or_none()
-        return None if claimed is not None else _recorded(session, call)
+        return None if claimed is not None else self._recorded(session, call)
 
     def forbid_commit(self, session: Session) -> None:
         """Have the database refuse the commit: a claim of nobody's, which is never recorded."""
@@ -152,35 +156,35 @@ class Claims:
         if written is None:
             raise FacadeEndedTransaction("of this transaction", "rollback() behind the guard")
         # Read from its text, so that a repeat gets the same: there a tuple is a list too.
-        return _outcome(session, call.key, call.call_id, outcome, replayed=False)
+        return self._outcome(session, call.key, call.call_id, outcome, replayed=False)
 
     def acknowledge(self, session: Session, call: Call, ack: DomainAck) -> None:
         """Write what became of a rollback action."""
         write_ack(session.connection(), call.key, call.call_id, ack)
+
+    def _recorded(self, session: Session, call: Call) -> Outcome:
+        found = session.execute(_RECORDED, {"key": list(call.key)}).one_or_none()
+        if found is None:
+            raise WrongUse(
+                f"the key {call.key} is claimed by this very transaction, and not done yet"
+            )
+        if differing := call.differing(found.arguments):
+            raise KeyConflict(f"the key {call.key}", differing)
+        replayed = found.call_id != call.call_id
+        return self._outcome(session, call.key, found.call_id, found.outcome, replayed=replayed)
+
+    def _outcome(
+        self, session: Session, key: tuple[str, ...], call_id: UUID, text: str, *, replayed: bool
+    ) -> Outcome:
+        outcome = Outcome.from_dict(json.loads(text), replayed=replayed)
+        found = {"key": list(key), "call_id": call_id}
+        return outcome.known_by(RecordedPublication(session, self._look, found, outcome.event_ids))
 
 
 def write_ack(connection: Connection, key: Sequence[str], call_id: UUID, ack: DomainAck) -> None:
     """Write what became of a rollback action or an undo of a call under `key`."""
     row = {"id": uuid4(), "key": list(key), "call_id": call_id, **asdict(ack)}
     connection.execute(plain_insert(transaction_acks), row)
-
-
-def _recorded(session: Session, call: Call) -> Outcome:
-    found = session.execute(_RECORDED, {"key": list(call.key)}).one_or_none()
-    if found is None:
-        raise WrongUse(f"the key {call.key} is claimed by this very transaction, and not done yet")
-    if differing := call.differing(found.arguments):
-        raise KeyConflict(f"the key {call.key}", differing)
-    replayed = found.call_id != call.call_id
-    return _outcome(session, call.key, found.call_id, found.outcome, replayed=replayed)
-
-
-def _outcome(
-    session: Session, key: tuple[str, ...], call_id: UUID, text: str, *, replayed: bool
-) -> Outcome:
-    outcome = Outcome.from_dict(json.loads(text), replayed=replayed)
-    found = {"key": list(key), "call_id": call_id}
-    return outcome.known_by(RecordedPublication(session, _LOOK, found, outcome.event_ids))
 
 
 def _outcome_json(work: Transaction) -> str:

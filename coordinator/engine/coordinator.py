@@ -36,17 +36,21 @@ from coordinator.outcomes import Outcome
 class Coordinator:
     """Runs transactions under keys; holds no state of a call, so all threads may share one."""
 
-    def __init__(self, engine: Engine, *, budget: RetryBudget | None = None) -> None:
+    def __init__(
+        self, engine: Engine, *, budget: RetryBudget | None = None, outbox: Outbox | None = None
+    ) -> None:
         """Wire it.
 
         Args:
             engine: where the rows and the outbox are; one connection a call, and a second one that
                 is opened for a moment by each `tx.outside`.
             budget: how long transient errors are tried again; 40 attempts in 15 s.
+            outbox: takes the events, where a database has several; the one of the schema `outbox`.
         """
+        outbox = outbox or Outbox()
         self._budget = budget or RetryBudget()
-        self._claims = Claims()
-        self._outbox = _OrderedOutbox()
+        self._claims = Claims(outbox.schema)
+        self._outbox = _OrderedOutbox(outbox)
         self._transaction = CrossDomainTransaction(engine, self._budget, self._claims, self._outbox)
 
     def run(self, fn: Callable[..., Any], /, *args: Any, key: Key, **kwargs: Any) -> Outcome:
@@ -130,8 +134,8 @@ class Coordinator:
 class _OrderedOutbox:
     """The outbox, with the lock that keeps events of a key in commit order."""
 
-    def __init__(self) -> None:
-        self._outbox = Outbox()
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     def add_all(self, session: Session, events: Iterable[OutboxEvent]) -> None:
         """Lock the keys of `events`, and write them."""

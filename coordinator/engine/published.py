@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import cache
 from threading import Event
 from uuid import UUID
 
-from sqlalchemy import Select, Table, Uuid, bindparam, func, select
+from sqlalchemy import Select, Table, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from coordinator.errors import WrongUse
+from coordinator.outbox_schema import DEFAULT
 from coordinator.publication import pauses
 
 # Each look is a statement of its own, outside any transaction: it sees what is committed by then,
@@ -25,7 +27,8 @@ from coordinator.publication import pauses
 _ALONE = "AUTOCOMMIT"
 
 
-def look_for(records: Table, *found_by: str) -> Select[tuple[bool]]:
+@cache
+def look_for(records: Table, *found_by: str, schema: str = DEFAULT) -> Select[tuple[bool]]:
     """Build the statement that finds one record by its columns, and asks of its events.
 
     Once, as building it takes longer than sending it: most results are never asked.
@@ -33,10 +36,18 @@ def look_for(records: Table, *found_by: str) -> Select[tuple[bool]]:
     Args:
         records: where the records stand, with the column `txid`.
         found_by: columns that together find one record of one call.
+        schema: of the outbox in which the events are.
     """
-    published = func.outbox.is_published(records.c.txid, bindparam("events", type_=ARRAY(Uuid)))
-    return select(published).where(
-        *(records.c[name] == bindparam(name, type_=records.c[name].type) for name in found_by)
+    # Not `func`: it does not quote a schema whose name is a word of SQL.
+    published = text(f'"{schema}".is_published({records.name}.txid, :events)').bindparams(
+        bindparam("events", type_=ARRAY(Uuid))
+    )
+    return (
+        select(published)
+        .select_from(records)
+        .where(
+            *(records.c[name] == bindparam(name, type_=records.c[name].type) for name in found_by)
+        )
     )
 
 

@@ -16,9 +16,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
 
-SCHEMA = "outbox"
+from coordinator import outbox_schema
 
-metadata = MetaData(schema=SCHEMA)
+metadata = MetaData(schema=outbox_schema.DEFAULT)
 
 
 class Xid8(UserDefinedType[str]):

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Text, bindparam, cast, insert
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from coordinator import outbox_schema
 from coordinator.autocommit import connection_in_transaction, refuse_psycopg_autocommit
 from coordinator.errors import WrongUse
 from coordinator.event import OutboxEvent
@@ -47,7 +48,7 @@ _INSERT = insert(outbox_event).values(headers=cast(bindparam("headers", type_=Te
 
 
 class Outbox:
-    """Writes events; holds no state, so one may be shared by all threads and tasks.
+    """Writes events; holds no state of them, so one may be shared by all threads and tasks.
 
     Order: events of one key reach Kafka in commit order if their writers take a lock for the key
         *before* they add (the row of the aggregate, or `pg_advisory_xact_lock`) and hold it to the
@@ -56,6 +57,19 @@ class Outbox:
     Trace: where OpenTelemetry is in use, an event gets the `traceparent` and `tracestate` of the
         present span, unless it has one of its own.
     """
+
+    schema = outbox_schema.DEFAULT
+
+    def __init__(self, *, schema: str = outbox_schema.DEFAULT) -> None:
+        """Choose the outbox.
+
+        Args:
+            schema: in which it lies, where a database has several: 1 to 24 of a-z 0-9 _.
+
+        Raises:
+            BadInput: no outbox may lie in a schema of that name.
+        """
+        self.schema = outbox_schema.checked("schema", schema)
 
     @overload
     def add(self, session: Target, event: OutboxEvent) -> None: ...
@@ -115,11 +129,12 @@ class Outbox:
             return
         connection = connection_in_transaction(session)
         if connection.dialect.driver == "psycopg":
-            connection.exec_driver_sql(*insertion_of(rows))
+            connection.exec_driver_sql(*insertion_of(rows, self.schema))
         else:
             # A list of dicts, never .values([...]): that compiles a statement as long as the list
             # (2.5 times the time).
-            connection.execute(_INSERT, [row._asdict() for row in rows])
+            there = {"schema_translate_map": {outbox_schema.DEFAULT: self.schema}}
+            connection.execute(_INSERT, [row._asdict() for row in rows], execution_options=there)
 
     def _on_psycopg(self, connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
         if rows:
@@ -127,7 +142,7 @@ class Outbox:
             # A plain cursor: the connection's own may be one of another format ($1), or of the
             # client's binding.
             with psycopg.Cursor(connection) as cursor:
-                cursor.execute(*insertion_of(rows))
+                cursor.execute(*insertion_of(rows, self.schema))
 
     async def _on_async_psycopg(
         self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]
@@ -135,7 +150,7 @@ class Outbox:
         if rows:
             refuse_psycopg_autocommit(connection)
             async with psycopg.AsyncCursor(connection) as cursor:
-                await cursor.execute(*insertion_of(rows))
+                await cursor.execute(*insertion_of(rows, self.schema))
 
     def _on_django(self, django: DjangoConnection, rows: Sequence[Row]) -> None:
         # Naive: let users hand in `connection.connection`. That is None until the first query, and

@@ -64,7 +64,7 @@ class RunCompletionTransaction:
         """
         check_topic(topic)
         publisher = publisher or Outbox()
-        completed = CompletedRuns(events_are_in_outbox=isinstance(publisher, Outbox))
+        completed = CompletedRuns(publisher if isinstance(publisher, Outbox) else None)
         self._transaction = CrossDomainTransaction(
             engine, budget or RetryBudget(), completed, publisher
         )

@@ -20,6 +20,7 @@ from coordinator.engine.memory import Call
 from coordinator.engine.published import RecordedPublication, look_for
 from coordinator.engine.work import Transaction
 from coordinator.errors import FacadeEndedTransaction, RunConflict
+from coordinator.outbox.writer import Outbox
 from coordinator.outcomes import DomainAck, TransactionResult
 from coordinator.phases import TransactionPhase
 
@@ -61,7 +62,6 @@ _RECORDED = select(
     run_completions.c.tenant_id == bindparam("tenant_id"),
     run_completions.c.run_id == bindparam("run_id"),
 )
-_LOOK = look_for(run_completions, "tenant_id", "run_id", "call_id")
 
 
 class CompletedRuns:
@@ -70,9 +70,13 @@ class CompletedRuns:
     A call's key is (tenant_id, run_id).
     """
 
-    def __init__(self, *, events_are_in_outbox: bool) -> None:
-        """Tell whether the events go to the outbox: what is published is known of those alone."""
-        self._events_are_in_outbox = events_are_in_outbox
+    def __init__(self, outbox: Outbox | None) -> None:
+        """Tell to which outbox the events go, if to one: of others nobody knows when."""
+        self._look = (
+            None
+            if outbox is None
+            else look_for(run_completions, "tenant_id", "run_id", "call_id", schema=outbox.schema)
+        )
 
     def claim(self, session: Session, call: Call) -> TransactionResult | None:
         """Claim the run for this transaction, or return the result that an earlier one recorded.
@@ -131,11 +135,11 @@ class CompletedRuns:
     def _publishable(
         self, session: Session, result: TransactionResult, call_id: UUID
     ) -> TransactionResult:
-        if not self._events_are_in_outbox:
+        if self._look is None:
             return result
         found = {"tenant_id": result.tenant_id, "run_id": result.run_id, "call_id": call_id}
         events = result.event_ids.values()
-        return result.known_by(RecordedPublication(session, _LOOK, found, events))
+        return result.known_by(RecordedPublication(session, self._look, found, events))
 
 
 def _key(call: Call) -> dict[str, Any]:

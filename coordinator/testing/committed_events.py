@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.errors import WrongUse
 from coordinator.event import OutboxEvent
+from coordinator.outbox_schema import DEFAULT, in_schema
 from coordinator.testing.published import PublishedEvents
 
 __all__ = ["CommittedEvents", "Database"]
@@ -39,7 +40,7 @@ order by position"""
 class CommittedEvents(PublishedEvents):
     """The events of the real outbox that became visible since this was made."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, schema: str = DEFAULT) -> None:
         """Remember what is there.
 
         Args:
@@ -47,8 +48,10 @@ class CommittedEvents(PublishedEvents):
                 `engine.url.render_as_string(hide_password=False)`), to see what is committed; the
                 Connection or Session of SQLAlchemy, or the connection of psycopg, whose outer
                 transaction the test rolls back.
+            schema: of the outbox.
         """
         self._database = database
+        self._schema = schema
         snapshot, own = self._query(_START, {})[0]
         self._start = {"snapshot": snapshot, "own": own}
 
@@ -58,6 +61,7 @@ class CommittedEvents(PublishedEvents):
         return [_event(*row) for row in self._query(_SINCE, self._start)]
 
     def _query(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        statement = in_schema(statement, self._schema)
         with _opened(self._database) as connection:
             if isinstance(connection, Connection):
                 return connection.exec_driver_sql(statement, dict(parameters)).all()

@@ -1,3 +1,4 @@
+-- Once in a database:
 -- What the completion of a run writes, all of it in one commit together with the run's events.
 
 -- traces: started by the run runner, completed with the run.

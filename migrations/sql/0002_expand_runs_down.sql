@@ -1,3 +1,4 @@
+-- Once in a database:
 drop table public.run_claims;
 drop table public.run_completions;
 drop table public.domain_acks;

@@ -1,3 +1,4 @@
+-- Once in a database:
 -- The inbox: a consumer notes an event's idempotency key in the transaction of its own writes, and so takes it once.
 
 create schema inbox;

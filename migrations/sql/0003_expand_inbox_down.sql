@@ -1,1 +1,2 @@
+-- Once in a database:
 drop schema inbox cascade;

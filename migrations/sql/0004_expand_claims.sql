@@ -1,3 +1,4 @@
+-- Once in a database:
 -- What transactions under a key left behind, for whoever runs the same key again (the general cross-domain transaction).
 
 -- transaction_records: the outcome of a key. Written last. Kept until somebody deletes it; the claim goes with it:

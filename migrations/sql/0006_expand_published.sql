@@ -1,5 +1,6 @@
 -- Whether the events of a commit have reached Kafka, for the one who made it.
 
+-- Once in a database:
 -- txid: the transaction that wrote the record, in the row itself: whoever sees the row knows that it was committed.
 -- bigint: of an xid8 in `public` SQLAlchemy would warn in each of the user's autogenerates, as it does not know the type.
 -- A volatile default would rewrite the table under its lock. A constant rewrites nothing, and this migration's own id is
@@ -13,6 +14,7 @@ $$;
 alter table public.run_completions alter column txid set default pg_current_xact_id()::text::bigint;
 alter table public.transaction_records alter column txid set default pg_current_xact_id()::text::bigint;
 
+-- In each outbox:
 -- is_published: whether a window that is published covers the transaction, and none of its events was set aside.
 -- The newest window is published when it says so (`closed`), the one before it always: a window is opened when the last one
 -- is done. Snapshots only grow, so that one window covers all earlier ones.

@@ -1,3 +1,4 @@
+-- Once in a database:
 -- What a transaction does outside the database, written before it is done, so that it can be undone after a crash.
 
 -- transaction_intents: one row for each action outside, in a commit of its own before the action. A row whose transaction is

@@ -1,3 +1,4 @@
+-- Once in a database:
 -- inbox.take: which of these events are new to this consumer? They are noted in the same statement, and forgotten after
 -- `keep_for` by TRUNCATE of a partition instead of a DELETE of rows.
 --

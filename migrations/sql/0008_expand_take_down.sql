@@ -1,3 +1,4 @@
+-- Once in a database:
 drop function inbox.take(text, uuid[]);
 drop function inbox.expire();
 drop table inbox.generation;

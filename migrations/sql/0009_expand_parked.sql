@@ -1,3 +1,4 @@
+-- Once in a database:
 -- Records that a consumer could not handle, and those of the same key behind them.
 
 -- hold: a key (of a topic, for a consumer) that is held back; one row too for each parked record without a key. It is the

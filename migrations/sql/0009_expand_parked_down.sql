@@ -1,2 +1,3 @@
+-- Once in a database:
 drop table inbox.parked;
 drop table inbox.hold;

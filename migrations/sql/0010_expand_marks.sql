@@ -1,3 +1,4 @@
+-- Once in a database:
 -- The memory `marks` of consumers: how far each is in the events of an outbox, for each partition of a topic.
 
 -- mark: one row for each partition; every batch locks it, and updates it in place.

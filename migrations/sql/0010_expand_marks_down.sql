@@ -1,2 +1,3 @@
+-- Once in a database:
 drop table inbox.recent;
 drop table inbox.mark;

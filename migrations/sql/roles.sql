@@ -2,7 +2,8 @@
 -- schema is at the newest revision; run it again after each upgrade. It can be repeated: what these roles may do with our
 -- objects is what stands here, and what was granted by hand is taken back. Your own objects are not touched.
 --
--- A role belongs to the whole cluster, its grants to this database: several databases share the six roles.
+-- A role belongs to the whole cluster, its grants to this database: several databases share the six roles, and so do several
+-- outboxes of one.
 do $$
 declare
     missing text;
@@ -28,19 +29,32 @@ begin
 end;
 $$;
 
-revoke all on schema outbox, inbox
+revoke all on schema outbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
-revoke all on all tables in schema outbox, inbox
+revoke all on all tables in schema outbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
-revoke all on all sequences in schema outbox, inbox
+revoke all on all sequences in schema outbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
-revoke all on all functions in schema outbox, inbox
+revoke all on all functions in schema outbox
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
-revoke all on public.outbox_alembic_version, public.traces, public.incidents, public.policy_evaluations,
+revoke all on public.outbox_alembic_version
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+
+-- Once in a database:
+revoke all on schema inbox
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+revoke all on all tables in schema inbox
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+revoke all on all sequences in schema inbox
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+revoke all on all functions in schema inbox
+    from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+revoke all on public.traces, public.incidents, public.policy_evaluations,
     public.domain_acks, public.run_claims, public.run_completions,
     public.transaction_claims, public.transaction_records, public.transaction_acks,
     public.transaction_intents, public.transaction_settlements
     from outbox_writer, outbox_relay, outbox_monitor, outbox_coordinator, outbox_consumer, outbox_operator;
+-- In each outbox:
 
 -- outbox_writer writes events and can read none. The functions serve clients in SQL, the columns the Python library:
 -- without position and txid, by which a writer could hide an event from the relay.
@@ -89,6 +103,7 @@ grant execute on function outbox.emit_many(text[], text[], text[], bytea[], json
 grant execute on function outbox.is_published(bigint, uuid[]) to outbox_coordinator;
 grant insert (id, topic, key, type, content_type, payload, headers) on outbox.event to outbox_coordinator;
 grant insert on outbox.debezium to outbox_coordinator;
+-- Once in a database:
 grant select, insert, update on public.traces to outbox_coordinator;
 grant select, insert on public.incidents, public.policy_evaluations, public.run_claims, public.transaction_claims
     to outbox_coordinator;
@@ -106,6 +121,7 @@ grant select, insert, update, delete on inbox.hold, inbox.parked to outbox_consu
 grant select, insert, update on inbox.mark to outbox_consumer;
 grant select, insert, delete on inbox.recent to outbox_consumer;
 
+-- In each outbox:
 -- outbox_operator decides about parked events and pauses keys: wishes, which the relay carries out. It sees what is parked,
 -- payloads too, and cannot take back what was noted of it.
 grant usage on schema outbox to outbox_operator;

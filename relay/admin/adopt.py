@@ -21,6 +21,7 @@ from typing import Any
 
 from coordinator.event import OutboxEvent
 from coordinator.failpoints import hit
+from relay.address import Place
 from relay.admin.published_at_table import BadRow, Columns, PublishedAtTable
 from relay.errors import BadRows
 from relay.postgres.cluster import check_schema
@@ -59,12 +60,12 @@ class Adopted:
 
 
 def adopt(
-    url: str, table: str, columns: Columns, batch: int, on_batch: Callable[[int], None]
+    place: Place, table: str, columns: Columns, batch: int, on_batch: Callable[[int], None]
 ) -> Adopted:
     """Take over every row that is unpublished.
 
     Args:
-        url: libpq connection string of a role that may read and update the table and write events.
+        place: connection string of a role that may read and update the table and write events.
         table: its name, as in SQL.
         columns: which of its columns is what.
         batch: rows in a transaction, at least 1.
@@ -77,7 +78,7 @@ def adopt(
         Unreachable: the database is away; batches that were committed stand.
     """
     topics: Counter[str] = Counter()
-    with translated_errors(url), closing(connect(url, "adopt")) as connection:
+    with translated_errors(place), closing(connect(place, "adopt")) as connection:
         check_schema(connection)
         known = PublishedAtTable(connection, table, columns)
         while taken := _take_batch(connection, known, batch):
@@ -86,14 +87,14 @@ def adopt(
     return Adopted(known.name, topics)
 
 
-def look(url: str, table: str, columns: Columns, batch: int) -> Adopted:
+def look(place: Place, table: str, columns: Columns, batch: int) -> Adopted:
     """Say what `adopt` would do, and every row that the outbox refuses; changes nothing.
 
     Args and Raises as for `adopt`, but for BadRows.
     """
     topics: Counter[str] = Counter()
     bad: list[BadRow] = []
-    with translated_errors(url), closing(connect(url, "adopt")) as connection:
+    with translated_errors(place), closing(connect(place, "adopt")) as connection:
         check_schema(connection)
         known = PublishedAtTable(connection, table, columns)
         with connection.transaction(), connection.cursor(name="adopt") as cursor:

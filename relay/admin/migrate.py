@@ -24,12 +24,14 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from coordinator.migrating import (
-    VERSION_TABLE,
     VERSION_TABLE_SCHEMA,
     migrations_folder,
     run_file,
+    version_table,
 )
+from coordinator.outbox_schema import DEFAULT
 from relay import sql
+from relay.address import Place, address_of
 from relay.errors import BadConfiguration, EventsPending, SchemaMismatch
 from relay.postgres.connect import connect as connect_relay
 from relay.postgres.connect import translated_errors
@@ -48,26 +50,28 @@ __all__ = [
 ]
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(place: Place, revision: str = "head") -> None:
     """Bring the schema up to `revision`; nothing is done where it is there already.
 
     Args:
-        url: libpq connection string or URL; `postgresql+psycopg://` is accepted too.
+        place: libpq connection string or URL, or with a schema; `postgresql+psycopg://` is
+            accepted too. In another schema than `outbox` an outbox is made and no more: inbox and
+            records of transactions are the database's, and come with `outbox`.
         revision: a revision id, or `head` for the newest.
 
     Raises:
         BadConfiguration: there is no such revision.
         Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
-    with connect(url) as connection:
-        command.upgrade(_config(connection), revision)
+    with connect(place) as connection:
+        command.upgrade(_config(connection, address_of(place).schema), revision)
 
 
-def downgrade(url: str, revision: str, *, discard_pending: bool = False) -> None:
+def downgrade(place: Place, revision: str, *, discard_pending: bool = False) -> None:
     """Take the schema down to `revision`, with all that its later tables hold.
 
     Args:
-        url: as for `upgrade`.
+        place: as for `upgrade`.
         revision: a revision id, or `base`.
         discard_pending: also when that throws away what is not done yet.
 
@@ -77,16 +81,17 @@ def downgrade(url: str, revision: str, *, discard_pending: bool = False) -> None
         BadConfiguration: there is no such revision below the present one.
         Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
+    schema = address_of(place).schema
     if not discard_pending and (revision == "base" or revision.startswith("-")):
-        _refuse_to_discard(url)
-    with connect(url) as connection:
+        _refuse_to_discard(place)
+    with connect(place) as connection:
         if not discard_pending:
-            _refuse_to_drop_waiting(connection, revision)
-        command.downgrade(_config(connection), revision)
+            _refuse_to_drop_waiting(connection, revision, schema)
+        command.downgrade(_config(connection, schema), revision)
 
 
-def _refuse_to_discard(url: str) -> None:
-    with closing(connect_relay(url, "migrate")) as connection:
+def _refuse_to_discard(place: Place) -> None:
+    with closing(connect_relay(place, "migrate")) as connection:
         try:
             found = read_status(connection)
         except SchemaMismatch:
@@ -99,16 +104,18 @@ def _refuse_to_discard(url: str) -> None:
         )
 
 
-def _refuse_to_drop_waiting(connection: Connection, revision: str) -> None:
-    dropped = _revisions_above(connection, revision)
+def _refuse_to_drop_waiting(connection: Connection, revision: str, schema: str) -> None:
+    if schema != DEFAULT:
+        return  # those tables are the database's, and stay
+    dropped = _revisions_above(connection, revision, schema)
     for made_by, (waiting, what_to_do) in _WAITING.items():
         if made_by in dropped and (count := connection.exec_driver_sql(_SQL[waiting]).scalar()):
             raise EventsPending(f"{count} {what_to_do}; --discard-pending throws them away")
     connection.rollback()  # what looked must not hold a lock under the revisions' own transaction
 
 
-def _revisions_above(connection: Connection, revision: str) -> set[str]:
-    present = _revision_of(connection)
+def _revisions_above(connection: Connection, revision: str, schema: str) -> set[str]:
+    present = _revision_of(connection, schema)
     if present is None:
         return set()
     lower = "base" if revision.startswith("-") else revision
@@ -131,41 +138,43 @@ _WAITING = {
 _SQL = sql.load("downgrade")
 
 
-def upgrade_sql(since: str | None = None) -> str:
+def upgrade_sql(since: str | None = None, schema: str = DEFAULT) -> str:
     """Return the SQL that `upgrade` runs, for tools that take a script.
 
     Args:
         since: the revision that the database is at; None for one without our schema.
+        schema: of the outbox.
 
     Raises:
         BadConfiguration: there is no such revision.
     """
-    return _printed(command.upgrade, f"{since}:head" if since else "head")
+    return _printed(command.upgrade, f"{since}:head" if since else "head", schema)
 
 
-def downgrade_sql(revision: str, since: str | None = None) -> str:
+def downgrade_sql(revision: str, since: str | None = None, schema: str = DEFAULT) -> str:
     """Return the SQL that `downgrade` runs.
 
     Args:
         revision: a revision id, or `base`.
         since: the revision that the database is at; None for the newest.
+        schema: of the outbox.
 
     Raises:
         BadConfiguration: there is no such revision.
     """
-    return _printed(command.downgrade, f"{since or head()}:{revision}")
+    return _printed(command.downgrade, f"{since or head()}:{revision}", schema)
 
 
-def current(url: str) -> str | None:
-    """Return the revision that the database is at; None if it was never migrated."""
-    with connect(url) as connection:
-        return _revision_of(connection)
+def current(place: Place) -> str | None:
+    """Return the revision that the outbox is at; None if it was never migrated."""
+    with connect(place) as connection:
+        return _revision_of(connection, address_of(place).schema)
 
 
-def _revision_of(connection: Connection) -> str | None:
+def _revision_of(connection: Connection, schema: str) -> str | None:
     context = MigrationContext.configure(
         connection,
-        opts={"version_table": VERSION_TABLE, "version_table_schema": VERSION_TABLE_SCHEMA},
+        opts={"version_table": version_table(schema), "version_table_schema": VERSION_TABLE_SCHEMA},
     )
     return context.get_current_revision()
 
@@ -180,13 +189,13 @@ def head() -> str:
 
 def run_sql(file_name: str) -> None:
     """Execute one file of `migrations/sql`; called by a revision."""
-    run_file(op, file_name)
+    run_file(op, file_name, op.get_context().opts["outbox_schema"])
 
 
 @contextmanager
-def connect(url: str) -> Iterator[Connection]:
+def connect(place: Place) -> Iterator[Connection]:
     """Open a migration's one connection; libpq reads the address, so every form of it works."""
-    address = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    address = address_of(place).url.replace("postgresql+psycopg://", "postgresql://", 1)
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(address, application_name="outbox-migrate"),
@@ -225,17 +234,20 @@ def _named_revisions() -> Iterator[None]:
         raise BadConfiguration(str(problem)) from problem
 
 
-def _printed(direction: Callable[..., None], revisions: str) -> str:
+def _printed(direction: Callable[..., None], revisions: str, schema: str) -> str:
     script = StringIO()
     with _named_revisions():
-        direction(_config(output=script), revisions, sql=True)
+        direction(_config(schema=schema, output=script), revisions, sql=True)
     return script.getvalue()
 
 
-def _config(connection: Connection | None = None, output: TextIO = sys.stdout) -> Config:
+def _config(
+    connection: Connection | None = None, schema: str = DEFAULT, output: TextIO = sys.stdout
+) -> Config:
     config = Config(output_buffer=output)
     # ConfigParser reads a bare % as the start of an interpolation.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
     return config

@@ -7,16 +7,17 @@ to make them, and what they may is to be said again after each revision that bri
 from __future__ import annotations
 
 from coordinator.migrating import roles_script
+from relay.address import Place, address_of
 from relay.admin.migrate import connect
 
 __all__ = ["grant_roles", "roles_sql"]
 
 
-def grant_roles(url: str) -> None:
+def grant_roles(place: Place) -> None:
     """Make the roles that are missing, and have each hold its grants and no others.
 
     Args:
-        url: libpq connection string or URL of the owner of the schema, which is at the newest
+        place: libpq connection string or URL of the owner of the schema, which is at the newest
             revision. Who may not create roles is served where they are there.
 
     Raises:
@@ -24,10 +25,11 @@ def grant_roles(url: str) -> None:
         SchemaMismatch: the schema is missing or older.
         Unreachable: no connection.
     """
-    with connect(url) as connection, connection.begin():
-        connection.exec_driver_sql(roles_script(), execution_options={"no_parameters": True})
+    with connect(place) as connection, connection.begin():
+        script = roles_script(address_of(place).schema)
+        connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
-def roles_sql() -> str:
+def roles_sql(schema: str) -> str:
     """Return the SQL that `grant_roles` runs, for tools that take a script."""
-    return f"BEGIN;\n\n{roles_script()}\nCOMMIT;\n"
+    return f"BEGIN;\n\n{roles_script(schema)}\nCOMMIT;\n"

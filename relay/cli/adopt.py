@@ -52,12 +52,12 @@ def adopt(
     RELAY_DATABASE_URL names the database, and a role that may update TABLE and write events.
     """
     columns = Columns(key_column=None if no_key else key_column, **rest)
-    url = chosen_outbox().url
+    place = chosen_outbox().address()
     if dry_run:
-        found = adoption.look(url, table, columns, batch)
+        found = adoption.look(place, table, columns, batch)
         click.echo(json.dumps(found.to_dict()) if as_json else _looked(found))
         sys.exit(1 if found.bad else 0)
-    done = adoption.adopt(url, table, columns, batch, _silent if as_json else _tell)
+    done = adoption.adopt(place, table, columns, batch, _silent if as_json else _tell)
     click.echo(json.dumps(done.to_dict()) if as_json else _done(done))
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "broker_option",
     "chosen_of",
     "chosen_outbox",
+    "chosen_schema",
     "outbox_option",
 ]
 
@@ -52,6 +53,11 @@ outbox_option = click.option(
 def chosen_outbox() -> Outbox:
     """The outbox that the present command is about; raises BadConfiguration."""
     return config.load_database(_name())
+
+
+def chosen_schema() -> str:
+    """The schema of that outbox, which need not be reachable; raises BadConfiguration."""
+    return config.schema(_name())
 
 
 def chosen_of(several: tuple[Outbox, ...]) -> Outbox:

@@ -65,7 +65,7 @@ def action_options(command: Command) -> Command:
 @contextmanager
 def the_desk() -> Iterator[ParkedDesk]:
     """The desk of the outbox that the command is about."""
-    with closing(connect(chosen_outbox().url, "parked")) as connection:
+    with closing(connect(chosen_outbox().address(), "parked")) as connection:
         check_schema(connection)
         yield ParkedDesk(connection)
 

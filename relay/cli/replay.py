@@ -140,7 +140,7 @@ def replay(
     properties = producer_properties(settings.kafka_bootstrap_servers, config.kafka_properties())
     with (
         logs.configured() as last_words,
-        closing(connect(outbox.url, "replay")) as connection,
+        closing(connect(outbox.address(), "replay")) as connection,
     ):
         check_schema(connection)
         retained = Retained(connection)

@@ -22,7 +22,7 @@ __all__ = ["status"]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(as_json: bool) -> None:
     """Show what is pending, who leads, what is kept, and what is in the way."""
-    with closing(connect(chosen_outbox().url, "status")) as connection:
+    with closing(connect(chosen_outbox().address(), "status")) as connection:
         check_schema(connection)
         found = read_status(connection)
     click.echo(json.dumps(found.to_dict()) if as_json else _for_people(found))

@@ -59,7 +59,7 @@ def verify(since: Moment, until: Moment | None, topic: str | None, as_json: bool
             "of cloudevents, and can tell nothing of others"
         )
     with (
-        closing(connect(outbox.url, "verify")) as connection,
+        closing(connect(outbox.address(), "verify")) as connection,
         closing(LogReader(settings.kafka_bootstrap_servers, config.kafka_properties())) as reader,
     ):
         check_schema(connection)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 
+from relay.address import Place
 from relay.core.board import Board
 from relay.daemon.clock import rest
 from relay.errors import RelayError
@@ -30,16 +31,16 @@ class Lookout:
     def __init__(
         self,
         name: str,
-        url: Callable[[], str],
+        place: Callable[[], Place],
         clock: Callable[[], float],
         stopping: threading.Event,
         on_board: Callable[[Board, float], None],
         on_trouble: Callable[[str, float], None],
     ) -> None:
-        """`url` is asked for each connection, as its password may have been changed.
+        """`place` is asked for each connection, as its password may have been changed.
 
         `on_board` and `on_trouble` are called in its thread, with the time of the look."""
-        self._url = url
+        self._place = place
         self._clock = clock
         self._stopping = stopping
         self._on_board = on_board
@@ -54,7 +55,7 @@ class Lookout:
     def _look(self) -> None:
         while not self._stopping.is_set():
             try:
-                with closing(connect(self._url(), "status")) as connection:
+                with closing(connect(self._place(), "status")) as connection:
                     self._look_through(connection)
             except RelayError as problem:
                 self._on_trouble(str(problem), self._clock())

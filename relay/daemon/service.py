@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from relay.address import Place
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.machine import Relay
@@ -53,7 +54,7 @@ class Service:
 
     def __init__(
         self,
-        database_url: Callable[[], str],
+        place: Callable[[], Place],
         make_sink: Callable[[Callable[[str], None]], KafkaSink],
         topics: Topics,
         keeping: Keeping,
@@ -64,7 +65,7 @@ class Service:
         listening: bool,
         logger: Logger = log,
     ) -> None:
-        """`database_url` is asked for each connection, as its password may have been changed.
+        """`place` is asked for each connection, as its password may have been changed.
 
         `make_sink` is handed what is to be told what the client says of its connections.
 
@@ -73,7 +74,7 @@ class Service:
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
-        self._database_url = database_url
+        self._place = place
         self._listening = listening
         self._keeping = keeping
         self._log = logger
@@ -82,17 +83,13 @@ class Service:
         self._topics = topics
         self._stopping = stopping
         self._pulse = pulse
-        self._leases = PostgresLeaseStore(database_url)
+        self._leases = PostgresLeaseStore(place)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
         self._elector = Elector(
             owner, self._leases, monotonic_s, self._narrator.lease_request_failed, seat
         )
         self._owner = owner
         self._failures = 0
-
-    @property
-    def _url(self) -> str:
-        return self._database_url()
 
     def run(self, until_drained: bool) -> None:
         """Serve until asked to stop, or, with `until_drained`, until nothing is pending.
@@ -131,7 +128,7 @@ class Service:
         """
         while not self._stopping.is_set():
             try:
-                with closing(connect(self._url, "check")) as connection:
+                with closing(connect(self._place(), "check")) as connection:
                     self._check(connection)
                 return True
             except Unreachable as problem:
@@ -170,8 +167,8 @@ class Service:
 
     def _publish(self, term: int, leaving: threading.Event, until_drained: bool) -> bool:
         with (
-            closing(connect(self._url, "cursor")) as connection,
-            closing(PageReader(self._url)) as reader,
+            closing(connect(self._place(), "cursor")) as connection,
+            closing(PageReader(self._place())) as reader,
             closing(ReadAhead(reader)) as pages,
             closing(self._housekeeping(term)) as housekeeping,
             self._wakeup() as wakeup,
@@ -203,7 +200,7 @@ class Service:
         if not self._listening:
             yield None
             return
-        with closing(PostgresWakeup(self._url)) as wakeup:
+        with closing(PostgresWakeup(self._place())) as wakeup:
             yield wakeup
 
     def _pump(
@@ -230,7 +227,7 @@ class Service:
     def _housekeeping(self, term: int) -> Housekeeping:
         @contextmanager
         def open_stores() -> Iterator[tuple[PostgresRotation, AwaitedTopics]]:
-            with closing(connect(self._url, "housekeeping")) as connection:
+            with closing(connect(self._place(), "housekeeping")) as connection:
                 yield PostgresRotation(connection, self._owner, term), AwaitedTopics(connection)
 
         return Housekeeping(
@@ -243,7 +240,7 @@ class Service:
         )
 
     def _nothing_pending(self) -> bool:
-        with closing(connect(self._url, "status")) as connection:
+        with closing(connect(self._place(), "status")) as connection:
             return read_status(connection).pending == 0
 
     def _tell(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:

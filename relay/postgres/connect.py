@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any, Self
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import Composable
 
+from coordinator.outbox_schema import DEFAULT, in_schema, session_prefix
 from relay import sql
+from relay.address import Place, address_of
 from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
 
 __all__ = ["SILENCE_MAX_MS", "Connection", "connect", "pinned_transaction", "translated_errors"]
@@ -38,19 +43,24 @@ _URL_CREDENTIALS = re.compile(r"(?<=://)[^@/\s]*(?=@)")
 _PASSWORD = re.compile(r"(?i)(password|passfile|sslpassword)\s*=\s*('[^']*'|\S+)")
 
 
-def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Connection:
+def connect(place: Place, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Connection:
     """A connection in autocommit, named `relay <purpose>` in pg_stat_activity; raises Unreachable.
+
+    The name of one for an outbox in another schema than `outbox` is `relay@<schema> <purpose>`, and
+    what is executed on it is translated: statements are written for the schema `outbox`.
 
     No statement is prepared on the server, and no setting is made for the session: both would be
     lost or leak behind a pooler in transaction mode.
     """
-    with translated_errors(url):
+    address = address_of(place)
+    with translated_errors(address):
         connection = psycopg.connect(
-            url,
+            address.url,
             autocommit=True,
             client_encoding="UTF8",
             prepare_threshold=None,
-            application_name=f"relay {purpose}",
+            application_name=f"{session_prefix(address.schema)} {purpose}",
+            cursor_factory=_cursors_in(address.schema),
             connect_timeout=CONNECT_TIMEOUT_S,
             keepalives_idle=5,
             keepalives_interval=2,
@@ -60,6 +70,20 @@ def connect(url: str, purpose: str, silence_max_ms: int = SILENCE_MAX_MS) -> Con
     # The database's default may be serializable, which fails transactions that met others.
     connection.isolation_level = IsolationLevel.READ_COMMITTED
     return connection
+
+
+@cache
+def _cursors_in(schema: str) -> type[psycopg.Cursor[Any]]:
+    """What executes statements; the driver's own where there is nothing to translate."""
+    if schema == DEFAULT:
+        return psycopg.Cursor
+
+    class InSchema(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *args: Any, **options: Any) -> Self:
+            text = query.as_string(self) if isinstance(query, Composable) else query
+            return super().execute(in_schema(text, schema).encode(), *args, **options)
+
+    return InSchema
 
 
 @contextmanager
@@ -90,7 +114,7 @@ def pinned_transaction(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def translated_errors(url: str = "") -> Iterator[None]:
+def translated_errors(place: Place = "") -> Iterator[None]:
     """Turn the driver's errors into ours: a lost or refused connection, a missing schema.
 
     Others are bugs and pass.
@@ -109,7 +133,7 @@ def translated_errors(url: str = "") -> Iterator[None]:
             "database: it is a standby; events are published from the primary"
         ) from None
     except _LOST as problem:
-        raise Unreachable(f"database: {_scrubbed(str(problem), url)}") from None
+        raise Unreachable(f"database: {_scrubbed(str(problem), address_of(place).url)}") from None
 
 
 def _scrubbed(text: str, url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from relay import sql
+from relay.address import Place
 from relay.core.fleet import CLAIM_GOOD_S, HEIR_TAKES_WITHIN_S, Claim, Held, Renewed
 from relay.core.lease import LEASE_TTL_S, REQUEST_TIMEOUT_S
 from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
@@ -22,9 +23,9 @@ class PostgresLeaseStore:
     On a connection of its own, so that no page and no commit delays a renewal.
     """
 
-    def __init__(self, url: Callable[[], str]) -> None:
-        """`url` is asked for each connection, as its password may have been changed."""
-        self._url = url
+    def __init__(self, place: Callable[[], Place]) -> None:
+        """`place` is asked for each connection, as its password may have been changed."""
+        self._place = place
         self._connection: Connection | None = None
 
     def acquire(self, owner: str, leads: int = 0, *, claims: bool = False) -> int | Held:
@@ -70,9 +71,9 @@ class PostgresLeaseStore:
         if self._connection is None or self._connection.broken:
             # By name: a standby writes nothing, and is known by this session alone (board.sql).
             purpose = f"lease {parameters['owner']}"
-            self._connection = connect(self._url(), purpose, int(REQUEST_TIMEOUT_S * 1000))
+            self._connection = connect(self._place(), purpose, int(REQUEST_TIMEOUT_S * 1000))
         # Synchronously: a grant that a crash took back would be given to another under its term.
-        with translated_errors(self._url()):
+        with translated_errors(self._place()):
             with pinned_transaction(self._connection):
                 answers = [
                     self._connection.execute(_SQL[name], {**_TIMES, **parameters})

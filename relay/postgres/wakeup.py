@@ -10,6 +10,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ, DefaultSelector
 
 from relay import sql
+from relay.address import Place
 from relay.errors import BadConfiguration
 from relay.postgres.connect import Connection, connect, translated_errors
 
@@ -27,8 +28,8 @@ LOCK_TIMEOUT_MS = 3_000
 class PostgresWakeup:
     """See Wakeup."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = connect(url, "wakeup")
+    def __init__(self, place: Place) -> None:
+        self._connection = connect(place, "wakeup")
         with translated_errors():
             self._connection.execute(_SQL["wakeup_listen"])
 
@@ -84,11 +85,11 @@ def check_wakeup(connection: Connection) -> None:
         )
 
 
-def switch_wakeup(url: str, *, on: bool) -> None:
+def switch_wakeup(place: Place, *, on: bool) -> None:
     """Have writers notify a relay that sleeps, or spare them the sleep lock.
 
     Args:
-        url: of the owner of the schema, which is at the newest revision.
+        place: for the owner of the schema, which is at the newest revision.
         on: which of the two.
 
     Raises:
@@ -97,7 +98,7 @@ def switch_wakeup(url: str, *, on: bool) -> None:
         Unreachable: no connection, or the table's lock was not free within 3 s; nothing was
             changed.
     """
-    connection = connect(url, "migrate")
-    with connection, translated_errors(url), connection.transaction():
+    connection = connect(place, "migrate")
+    with connection, translated_errors(place), connection.transaction():
         connection.execute(_SQL["wakeup_lock_timeout"], {"ms": str(LOCK_TIMEOUT_MS)})
         connection.execute(_SQL["wakeup_on" if on else "wakeup_off"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from relay import sql
+from relay.address import Place
 from relay.core.inputs import Rows
 from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
 from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
@@ -85,8 +86,8 @@ class PageReader:
     below them are not given out again, and the same rows are read.
     """
 
-    def __init__(self, url: str) -> None:
-        self._connection = connect(url, "pages")
+    def __init__(self, place: Place) -> None:
+        self._connection = connect(place, "pages")
 
     def read(self, window: Window, page: Page) -> Rows:
         """See PageSource.read."""

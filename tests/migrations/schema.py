@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
-from coordinator.migrating import VERSION_TABLE
+from coordinator.migrating import version_table
+from coordinator.outbox_schema import DEFAULT
 
 
 def schema_of(url: str) -> dict[str, set[str]]:
@@ -24,7 +25,7 @@ def schema_of(url: str) -> dict[str, set[str]]:
             kind: {
                 name
                 for (name,) in connection.execute(query.encode())
-                if not name.startswith(VERSION_TABLE)
+                if not name.startswith(version_table(DEFAULT))
             }
             for kind, query in queries.items()
         }

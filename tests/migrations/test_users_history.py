@@ -18,6 +18,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from coordinator import WrongUse, migrating
+from coordinator.outbox_schema import DEFAULT
 from relay.admin import migrate
 from tests.coordinator.database import engine_on
 from tests.coordinator.flavours import with_driver
@@ -191,7 +192,7 @@ def test_a_revision_that_this_release_lacks_is_refused(empty_database_url: str) 
 
 
 def test_a_database_of_a_later_release_is_not_touched(database_url: str) -> None:
-    apply(database_url, f"update {migrating.VERSION_TABLE} set version_num = '0099_later'")
+    apply(database_url, f"update {migrating.version_table(DEFAULT)} set version_num = '0099_later'")
     with (
         engine_on(database_url) as engine,
         engine.connect() as connection,
