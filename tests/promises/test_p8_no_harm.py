@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from relay.admin import migrate
+from relay.postgres import connect
 from relay.postgres.window_reader import PageReader
 from tests.relay.events import connected, emit, fill, value_of
 from tests.relay.leader import leading, opened
@@ -52,16 +53,18 @@ def test_publishing_writes_no_row_of_an_event_and_next_to_no_wal(
     assert (inserted, updated, deleted, dead) == (EVENTS, 0, 0, 0)
 
 
-def test_the_relay_takes_no_lock_on_events_but_the_reader_s(database_url: str) -> None:
-    """Within one transaction that is kept open, so that no lock can be missed between two looks."""
+def test_the_relay_takes_no_lock_on_events_but_the_reader_s(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transactions are kept open, so that no lock can be missed between two looks."""
     emit(database_url, "t", count=10)
     with (
         leading(database_url) as store,
         closing(PageReader(database_url)) as reader,
-        store._connection.transaction(),
-        reader._connection.transaction(),
         connected(database_url) as observer,
     ):
+        stays_open = {**connect._SESSION, "session_commit": "select"}
+        monkeypatch.setattr(connect, "_SESSION", stays_open)
         window = opened(store)
         assert len(reader.read(window.cursor.window, window.pages[0])) == 10
         modes = observer.execute(
