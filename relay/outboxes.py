@@ -125,10 +125,14 @@ def named(
         for single in (SINGLE_URL, SINGLE_URL + secret_files.SUFFIX)
         if settings and single in environment
     ]
+    schema = DEFAULT
+    try:
+        schema = schema_of(environment, None)
+    except ValueError as problem:
+        faults += [str(problem)] if settings else []
     outboxes = []
     for name, given in settings.items():
-        schema = {"SCHEMA": environment["RELAY_SCHEMA"]} if "RELAY_SCHEMA" in environment else {}
-        address, unfit = _address(f"{_PREFIX}{name}_", schema | given)
+        address, unfit = _address(f"{_PREFIX}{name}_", {"SCHEMA": schema} | given)
         faults += [*unfit, *_source_faults(name, given)]
         outboxes.append(Outbox(name.lower(), address, given.get("SOURCE", source)))
     faults += _twice(outboxes)

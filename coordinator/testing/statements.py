@@ -17,8 +17,11 @@ _CHANGE = re.compile(
         \s+(?:only\s+)? ((?:"[^"]+"|[\w$]+)(?:\s*\.\s*(?:"[^"]+"|[\w$]+))?)""",
     re.IGNORECASE | re.VERBOSE,
 )
+# In a schema of another name an outbox is known by its columns and by its functions.
 _EVENT = re.compile(
-    r"""\binsert\s+into\s+"?outbox"?\."?event"?\b | \boutbox\.emit(?:_many)?\w*\s*\(""",
+    r"""\binsert\s+into\s+"?outbox"?\."?event"?\b
+        | \binsert\s+into\s+"?\w+"?\."?event"?\s*\(\s*id,\s*topic,\s*key,\s*type,\s*content_type,
+        | \b\w+"?\.emit(?:_many)?\s*\(""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -38,7 +41,7 @@ def changed_tables(statement: str, watched: Iterable[str]) -> Iterator[str]:
 
 
 def writes_event(statement: str) -> bool:
-    """Tell whether it inserts into the outbox, or calls `outbox.emit` or `outbox.emit_many`."""
+    """Tell whether it inserts into an outbox, or calls its `emit` or `emit_many`."""
     return _EVENT.search(_LITERALS_AND_COMMENTS.sub(" ", statement)) is not None
 
 

@@ -148,11 +148,7 @@ def _new_numberings(connection: Connection, before: _Entry, reach: int) -> list[
 def _refuse_lagging_sequence(connection: Connection) -> None:
     row = connection.execute(_SQL["cluster_sequence"]).fetchone()
     if row is not None:
-        raise UnsafeDatabase(
-            f"sequence outbox.event_position stands behind position {row[0]}, which an event has: "
-            "a restore left its state out. Stop the writers, write anew what they have written "
-            f"since, and SELECT setval('outbox.event_position', {row[0]})"
-        )
+        raise UnsafeDatabase(str(row[0]))
 
 
 def outbox_name(connection: Connection) -> str:

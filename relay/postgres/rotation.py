@@ -65,7 +65,7 @@ class PostgresRotation:
 
     def empty_events(self, slot: int, old: Snapshot | None) -> Emptied:
         """See Rotation.empty_events."""
-        leaf = Identifier("outbox", f"event_{slot}")
+        leaf = Identifier(f"event_{slot}")
         try:
             with self._locked(leaf):
                 now = published(read_cursor(self._connection))
@@ -79,7 +79,7 @@ class PostgresRotation:
 
     def empty_log(self, slot: int, keep_s: float) -> Emptied:
         """See Rotation.empty_log."""
-        leaf = Identifier("outbox", f"window_{slot}")
+        leaf = Identifier(f"window_{slot}")
         try:
             with self._locked(leaf):
                 needed = {"number": read_cursor(self._connection).number - 1, "keep_s": keep_s}

@@ -17,7 +17,7 @@ left join outbox.window before on before.number = newest.number - 1 and before.s
 select substr(application_name, length('relay lease ') + 1),
        max(extract(epoch from clock_timestamp() - backend_start))::float8
 from pg_stat_activity
-where datname = current_database() and application_name like 'relay lease _%%'
+where datname = current_database() and starts_with(application_name, 'relay lease ')
 group by 1 order by 1
 limit %(limit)s;
 

@@ -53,10 +53,12 @@ select coalesce(max(position), 0)
 from outbox.event
 where position > %(reach)s and not pg_visible_in_snapshot(txid, pg_current_snapshot());
 
--- cluster_sequence: the newest position, when the sequence stands behind it.
+-- cluster_sequence: what to do when the sequence stands behind the newest position.
 -- Index: event_position_idx, the last entry of each leaf.    Lock: none.
 -- Why: a copy without the state of the sequence. Positions would be given out twice.
-select newest.position
+select 'sequence outbox.event_position stands behind position ' || newest.position || ', which an event has: a restore '
+       || 'left its state out. Stop the writers, write anew what they have written since, and SELECT '
+       || 'setval(''outbox.event_position'', ' || newest.position || ')'
 from (select position from outbox.event order by position desc limit 1) newest
 where newest.position > coalesce(pg_sequence_last_value('outbox.event_position'), 0);
 

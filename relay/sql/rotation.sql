@@ -48,7 +48,7 @@ where number < %(number)s
 -- rotation_lock: keep everybody out of one leaf.
 -- Index: none.    Lock: the leaf's, against readers and writers, or none at all.
 -- Trap: without NOWAIT the lock is waited for, and every later writer of this leaf queues behind it.
-lock table only {leaf} in access exclusive mode nowait;
+lock table only outbox.{leaf} in access exclusive mode nowait;
 
 -- rotation_term: a row while this term leads, where it began to.
 -- Index: lease_pkey (one row), epoch_nth_key.    Lock: none.
@@ -72,11 +72,11 @@ where lease.term = %(term)s and lease.owner = %(owner)s
 -- Trap: without xip(C), what was open at C and has been committed since is thrown away unpublished.
 -- The floor is 0 but in a restored database. There one leaf has both, events of the other cluster
 -- whatever their ids and such of this one: it may have to be read whole, so first its newest is asked.
-select case (select txid >= %(xmax)s::text::xid8 from only {leaf}
+select case (select txid >= %(xmax)s::text::xid8 from only outbox.{leaf}
              where position > %(floor)s order by position desc limit 1)
        when true then true
-       when false then exists (select from only {leaf} where txid >= %(xmax)s::text::xid8 and position + 0 > %(floor)s)
-                    or exists (select from only {leaf} where txid = any(%(xip)s::text::xid8[])
+       when false then exists (select from only outbox.{leaf} where txid >= %(xmax)s::text::xid8 and position + 0 > %(floor)s)
+                    or exists (select from only outbox.{leaf} where txid = any(%(xip)s::text::xid8[])
                                                          and position + 0 > %(floor)s)
        else false end;
 
@@ -85,12 +85,12 @@ select case (select txid >= %(xmax)s::text::xid8 from only {leaf}
 -- Index: window_N_fence of this leaf, one probe each.    Lock: none.
 -- Guarantee: under the lock, as above. `number` is the newest window but one: its snapshot is the C
 -- of the newest.
-select exists (select from only {leaf} where number >= %(number)s)
-    or coalesce((select stored_at from only {leaf} order by number desc, step desc limit 1)
+select exists (select from only outbox.{leaf} where number >= %(number)s)
+    or coalesce((select stored_at from only outbox.{leaf} order by number desc, step desc limit 1)
                 > clock_timestamp() - make_interval(secs => %(keep_s)s), false);
 
 -- rotation_truncate: empty one leaf.
 -- Index: none.    Lock: held already.
 -- Trap: an old snapshot reads the leaf as empty from now on. The relay takes no part in that, as it
 -- never reads what its stored C covers.
-truncate only {leaf};
+truncate only outbox.{leaf};

@@ -49,8 +49,10 @@ def test_one_database_under_two_names_is_refused() -> None:
     outcome = relay("status", database_url={"billing": FINE_URL, "orders": FINE_URL})
 
     assert faults(outcome) == [
-        "RELAY_OUTBOX_ORDERS_DATABASE_URL: is the database of outbox billing; "
-        "of two in one database each has a RELAY_OUTBOX_<NAME>_SCHEMA"
+        (
+            "RELAY_OUTBOX_ORDERS_DATABASE_URL: is the database of outbox billing; "
+            "of two in one database each has a RELAY_OUTBOX_<NAME>_SCHEMA"
+        )
     ]
 
 

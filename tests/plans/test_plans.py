@@ -91,7 +91,7 @@ def test_no_statement_reads_the_ring_or_the_log_of_windows_from_end_to_end(
     ring: Ring, name: str
 ) -> None:
     bound = parameters(ring).get(name, {})
-    leaf = "outbox.window_0" if "log" in name else "outbox.event_0"
+    leaf = "window_0" if "log" in name else "event_0"
     statement = statements()[name].replace("{leaf}", leaf)
     plan_of_it = explain(ring.connection, statement, bound, run=False)
     read = {
@@ -131,7 +131,7 @@ def test_what_is_needed_of_a_leaf_is_found_by_one_probe_of_its_index_for_each_id
 ) -> None:
     published = ring.window.cursor.since
     bound = {"xmax": str(published.xmax), "xip": "{3,4}", "floor": 0}
-    statement = sql.load("rotation")["rotation_needed"].replace("{leaf}", "outbox.event_1")
+    statement = sql.load("rotation")["rotation_needed"].replace("{leaf}", "event_1")
     found = explain(ring.connection, statement, bound)
     assert found.scans() <= {
         ("Index Scan", "event_1", "event_1_txid_idx"),

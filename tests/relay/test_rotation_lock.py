@@ -58,7 +58,7 @@ def test_a_relay_that_is_paused_under_the_lock_loses_it(
     rotation: PostgresRotation, database_url: str
 ) -> None:
     def paused_under_the_lock() -> None:
-        with rotation._locked(Identifier("outbox", "event_0")):
+        with rotation._locked(Identifier("event_0")):
             assert value_of(database_url, "select count(*) from outbox.event") == 1
             rotation._connection.execute("select 1")
 

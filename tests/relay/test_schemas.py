@@ -6,13 +6,16 @@ import json
 from uuid import uuid4
 
 import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from coordinator import Coordinator, Outbox, OutboxEvent, Transaction
+from coordinator import Coordinator, Outbox, OutboxEvent, Transaction, migrating
 from relay.address import Address
 from relay.admin import migrate, roles
 from tests.cli.command import Outcome, relay
+from tests.coordinator.database import engine_on
 from tests.migrations.schema import schema_of
 from tests.relay.events import connected, idempotency_key, value_of
 from tests.support.consume import read_topic
@@ -70,14 +73,54 @@ def sent_to(broker: Broker, topic: str, at_least: int) -> list[str]:
     return [idempotency_key(one) for one in records]
 
 
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 def test_one_process_serves_both_and_publishes_each_ones_events_in_order(
-    url: str, mock_broker: Broker, topics: dict[str, str], relay_process: StartRelay
+    url: str, broker: Broker, topics: dict[str, str], relay_process: StartRelay, delivery: str
 ) -> None:
+    for topic in topics.values():
+        broker.create_topic(topic)
     written = {name: emit(url, name, topics[name], 50) for name in NAMES}
-    relay_process({}, mock_broker.bootstrap_servers, **settings(url))
+    relay_process({}, broker.bootstrap_servers, **settings(url), RELAY_DELIVERY=delivery)
 
     for name in NAMES:
-        assert sent_to(mock_broker, topics[name], at_least=50) == written[name]
+        assert sent_to(broker, topics[name], at_least=50) == written[name]
+
+
+def test_two_processes_share_them(url: str, mock_broker: Broker, relay_process: StartRelay) -> None:
+    for _ in range(2):
+        relay_process({}, mock_broker.bootstrap_servers, **settings(url))
+    led = "select count(distinct split_part(owner, '/', 2)) from ({}) led".format(
+        " union all ".join(f'select owner from "{name}".lease' for name in NAMES)
+    )
+    until(lambda: value_of(url, led) == 2, what="each to lead one of them", timeout_s=30.0)
+
+
+def test_one_that_is_broken_leaves_the_other_alone(
+    url: str, mock_broker: Broker, topics: dict[str, str], relay_process: StartRelay
+) -> None:
+    with connected(url) as owner:
+        owner.execute('drop schema "user" cascade')
+    relay = relay_process({}, mock_broker.bootstrap_servers, **settings(url))
+    relay.wait_for_log("outbox_failed", outbox="user")
+    written = emit(url, "order", topics["order"], 5)
+    assert sent_to(mock_broker, topics["order"], at_least=5) == written
+
+
+def test_what_was_published_makes_room_in_each_by_itself(
+    url: str, mock_broker: Broker, topics: dict[str, str], relay_process: StartRelay
+) -> None:
+    """A leaf of the ring is emptied in one, and the other keeps what it has."""
+    with connected(url) as owner:
+        owner.execute("select setval('\"order\".event_position', (1 << 20) - 2)")
+    emit(url, "user", topics["user"])
+    emit(url, "order", topics["order"], 5)
+    relay_process({}, mock_broker.bootstrap_servers, **settings(url), RELAY_RETENTION="0s")
+    until(
+        lambda: value_of(url, 'select count(*) from "order".event') < 5,
+        what="the leaf behind to be emptied",
+        timeout_s=60.0,
+    )
+    assert value_of(url, 'select count(*) from "user".event') == 1
 
 
 def test_two_processes_hand_over_one_and_the_other_is_not_touched(
@@ -196,12 +239,65 @@ def test_nothing_of_an_outbox_that_is_taken_down_stays_and_the_other_is_as_it_wa
     assert migrate.current(Address(url, "user")) == migrate.head()
 
 
+# What is called after the schema, or reaches one: names, and whatever PostgreSQL keeps as an
+# expression. Bodies are looked at as text in tests/core/test_outbox_schema.py.
+LEFT = """
+select nspname::text from pg_namespace where nspname ~ 'outbox'
+union all select pg_get_viewdef(oid) from pg_class where relkind = 'v' and relnamespace >= 16384
+union all select pg_get_expr(adbin, adrelid) from pg_attrdef
+union all select pg_get_constraintdef(oid) || conname from pg_constraint where connamespace >= 16384
+union all select oid::regclass::text from pg_class where relnamespace >= 16384 or relname ~ 'outbox'
+union all select pg_get_triggerdef(oid) from pg_trigger
+union all select pg_get_functiondef(oid) from pg_proc
+          where pronamespace >= 16384 and prosqlbody is not null
+"""
+
+
+@pytest.mark.parametrize("by", ["relay migrate", "the user's own tool"])
+def test_nothing_in_the_database_is_called_or_reaches_outbox(
+    empty_database_url: str, by: str
+) -> None:
+    if by == "relay migrate":
+        migrate.upgrade(Address(empty_database_url, "order"))
+    else:
+        by_library(empty_database_url, "order")
+    with connected(empty_database_url) as connection:
+        found = [str(row[0]) for row in connection.execute(LEFT.encode())]
+    assert [one for one in found if "outbox" in one] == []
+
+
+def by_library(url: str, schema: str) -> None:
+    with engine_on(url) as engine, engine.begin() as connection:
+        context = MigrationContext.configure(connection)
+        migrating.upgrade(Operations(context), schema=schema)
+
+
+def test_the_users_own_tool_makes_one_beside_another(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url)
+    for name in NAMES:
+        by_library(empty_database_url, name)
+        assert migrate.current(Address(empty_database_url, name)) == migrate.head()
+
+
+def test_up_down_and_up_again_is_the_same(url: str) -> None:
+    before = schema_of(url)
+    migrate.downgrade(Address(url, "user"), "base")
+    migrate.upgrade(Address(url, "user"))
+    assert schema_of(url) == before
+
+
 def test_the_printed_sql_is_of_the_schema_that_is_set(mock_broker: Broker) -> None:
     printed = relay("migrate", "--sql", "--roles", unset="RELAY_DATABASE_URL", RELAY_SCHEMA="order")
     assert printed.exit_code == 0
     assert 'create table "order".event (' in printed.out
     assert "create table outbox." not in printed.out
     assert "schema inbox" not in printed.out
+
+
+def test_a_setting_for_all_is_named_where_it_is_wrong() -> None:
+    outcome = relay("status", database_url={"a": "dbname=x"}, RELAY_SCHEMA="No")
+    assert outcome.err.count("RELAY_SCHEMA: must be") == 1
+    assert "RELAY_OUTBOX_A_SCHEMA" not in outcome.err
 
 
 @pytest.mark.parametrize("name", ["", "Order", "pg_outbox", "public", "o" * 25])

@@ -321,7 +321,7 @@ def is_allowed(what: str, url: str) -> bool:
 
 
 def _filled(what: str) -> str:
-    leaf = "outbox.window_0" if "log" in what else "outbox.event_0"
+    leaf = "window_0" if "log" in what else "event_0"
     statement = statements()[what].replace("{leaf}", leaf).replace("{table}", "public.legacy")
     return re.sub(r"\{([a-z_]+)\}", lambda found: LEGACY.get(found[1], found[0]), statement)
 
