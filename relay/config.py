@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from relay.errors import BadConfiguration
+from relay.listen_address import HTTP_DEFAULT, listen_address
 from relay.outboxes import (
     Outbox,
     SourceReference,
@@ -73,14 +74,24 @@ class RelaySettings(BaseSettings):
     """Seconds for which published events are kept, while the ring has room."""
     retention_bytes: int | None = None
     wakeup: Literal["poll", "listen"] = "poll"
-    http: str = Field("", pattern=r"^(\[?[0-9A-Za-z.:_-]+\]?:[0-9]{1,5})?$")
+    http: str = HTTP_DEFAULT
     """Where to serve those who watch, host:port; empty: nowhere."""
 
     @property
     def http_address(self) -> tuple[str, int] | None:
         """Host and port to serve at; None: not at all."""
-        host, _, port = self.http.rpartition(":")
-        return (host.strip("[]"), int(port)) if host else None
+        return listen_address(self.http)
+
+    @property
+    def http_is_given(self) -> bool:
+        """Whether that address was asked for, and is not the default."""
+        return "http" in self.model_fields_set
+
+    @field_validator("http")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        listen_address(value)
+        return value
 
     @field_validator("retention", mode="before")
     @classmethod
