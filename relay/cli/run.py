@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,10 +15,11 @@ from coordinator import failpoints
 from relay import config
 from relay.cli.options import ENVELOPES
 from relay.daemon import memory
-from relay.daemon.clock import monotonic_s
+from relay.daemon.clock import monotonic_s, wall_s
 from relay.daemon.fleet import Fleet
 from relay.daemon.housekeeping import Keeping
 from relay.daemon.membership import Membership, Seat
+from relay.daemon.port import served
 from relay.daemon.service import Service
 from relay.daemon.shutdown import HARD_LIMIT_S, LAST_WORDS_S, Stopping, stop_on_signals
 from relay.daemon.watch import Watch
@@ -26,10 +28,8 @@ from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.kafka.transactional_sink import TransactionalSink
 from relay.observe import logs
-from relay.observe.http import HttpServer, Reply
-from relay.observe.page import answers
-from relay.observe.pulse import Pulse, Pulses
 from relay.observe.systemd import Notifier, keep_told
+from relay.observe.vitals import AllVitals, Vitals
 from relay.outboxes import Outbox
 
 __all__ = ["run"]
@@ -69,13 +69,15 @@ def run(
     with logs.configured() as last_words:
         stopping = stop_on_signals(last_words)
         name = f"{socket.gethostname()}/{os.getpid()}"
-        with stopping.followed() as changed, _watched(name, configured, stopping):
-            pulses = Pulses(changed)
-            services = _services(name, configured, stopping, pulses)
+        with (
+            stopping.followed() as changed,
+            _watched(name, configured, stopping, changed) as vitals,
+        ):
+            services = _services(name, configured, stopping, vitals)
             address, watchdog_s = config.service_manager()
             keep_told(
                 Notifier(address),
-                pulses,
+                vitals,
                 stopping,
                 watchdog_s=watchdog_s,
                 stop_limit_s=HARD_LIMIT_S + LAST_WORDS_S,
@@ -84,28 +86,19 @@ def run(
 
 
 @contextmanager
-def _watched(name: str, configured: config.Configuration, stopping: Stopping) -> Iterator[None]:
-    """Served to those who watch, if they are to be."""
-    if (address := configured.shared.http_address) is None:
-        yield
-        return
-    watch = Watch(name, configured.outboxes, monotonic_s, stopping)
-    page = Reply("text/html; charset=utf-8", answers.document(), answers.document_headers())
-    server = HttpServer(
-        *address,
-        {"/": lambda: page, "/status.json": lambda: Reply("application/json", watch.status())},
-    )
-    watch.start()
-    server.start()
-    logs.log.info("serving", port=server.port)
-    try:
-        yield
-    finally:
-        server.close()
+def _watched(
+    name: str, configured: config.Configuration, stopping: Stopping, changed: threading.Event
+) -> Iterator[AllVitals]:
+    """What the loops are to report to, shown to those who watch."""
+    outboxes, shared = configured.outboxes, configured.shared
+    vitals = AllVitals((one.name for one in outboxes), changed, monotonic_s, wall_s)
+    watch = Watch(name, outboxes, vitals, monotonic_s, wall_s, stopping)
+    with served(watch, shared.http_address, monotonic_s, asked_for=shared.http_is_given):
+        yield vitals
 
 
 def _services(
-    name: str, configured: config.Configuration, stopping: Stopping, pulses: Pulses
+    name: str, configured: config.Configuration, stopping: Stopping, vitals: AllVitals
 ) -> dict[str, Callable[[], Service]]:
     """What begins each outbox anew, by its name."""
     membership = Membership(name, monotonic_s)
@@ -117,7 +110,7 @@ def _services(
             configured.shared,
             stopping,
             membership.seat(one.name),
-            pulses.of(one.name),
+            vitals.of(one.name),
             logs.log.bind(outbox=one.name) if several else logs.log,
         )
         for one in configured.outboxes
@@ -129,7 +122,7 @@ def _service(
     shared: config.RelaySettings,
     stopping: Stopping,
     seat: Seat,
-    pulse: Pulse,
+    vitals: Vitals,
     log: logs.Logger,
 ) -> Service:
     exactly_once = shared.delivery == "exactly-once"
@@ -149,7 +142,7 @@ def _service(
         Keeping(shared.retention, shared.retention_bytes),
         stopping,
         seat,
-        pulse,
+        vitals,
         listening=shared.wakeup == "listen",
         logger=log,
     )

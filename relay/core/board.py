@@ -66,12 +66,16 @@ class Board:
 
     `passed` is a position: everything up to it is published or parked. It rises by one for each
     event, and for each that was rolled back.
+
+    `horizon_age`: how many transactions have begun since the oldest that wrote anything, to
+    whatever table, and is still open. What they write is visible later than what it wrote.
     """
 
     status: Status
     passed: int
     relays: tuple[Connected, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    horizon_age: int = 0
 
     @property
     def standbys(self) -> tuple[Connected, ...]:

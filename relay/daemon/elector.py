@@ -32,15 +32,19 @@ class Elector:
         store: LeaseStore,
         clock: Callable[[], float],
         on_trouble: Callable[[str], None],
+        on_answer: Callable[[bool], None],
         seat: Seat,
     ) -> None:
-        """`on_trouble` is told, in words, why a request failed; `seat` is this outbox's part in
-        what its process knows of the fleet.
+        """`on_trouble` is told, in words, why a request failed, and `on_answer` of each that did
+        not, whether this relay has the lease by it; both in the elector's thread.
+
+        `seat` is this outbox's part in what its process knows of the fleet.
         """
         self._owner = owner
         self._store = store
         self._clock = clock
         self._on_trouble = on_trouble
+        self._on_answer = on_answer
         self._seat = seat
         self._lease: Lease | None = None
         self._heir: Claim | None = None
@@ -128,6 +132,7 @@ class Elector:
         except Unreachable as problem:
             self._on_trouble(str(problem))
             return
+        self._on_answer(lease is not None)
         with self._changed:
             # A term that was resigned or given away meanwhile stays so.
             if self._lease is held:

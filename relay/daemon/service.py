@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from relay.address import Place
 from relay.core import effects as do
@@ -26,7 +27,7 @@ from relay.errors import Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
 from relay.observe.logs import Logger, log
-from relay.observe.pulse import Pulse
+from relay.observe.vitals import Vitals
 from relay.postgres.cluster import Epoch, check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
@@ -60,7 +61,7 @@ class Service:
         keeping: Keeping,
         stopping: Stopping,
         seat: Seat,
-        pulse: Pulse,
+        vitals: Vitals,
         *,
         listening: bool,
         logger: Logger = log,
@@ -69,8 +70,8 @@ class Service:
 
         `make_sink` is handed what is to be told what the client says of its connections.
 
-        `seat`: what the outboxes of this process know of each other; `pulse` is told how this one
-        gets on; `logger` names it.
+        `seat`: what the outboxes of this process know of each other; `vitals` is told how this
+        one gets on; `logger` names it.
 
         `listening`: it sleeps, and writers wake it; else it polls.
         """
@@ -82,11 +83,12 @@ class Service:
         self._sink = make_sink(self._narrator.broker_trouble)
         self._topics = topics
         self._stopping = stopping
-        self._pulse = pulse
+        self._vitals = vitals
+        vitals.client = self._sink.client
         self._leases = PostgresLeaseStore(place)
         owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
         self._elector = Elector(
-            owner, self._leases, monotonic_s, self._narrator.lease_request_failed, seat
+            owner, self._leases, monotonic_s, self._lease_request_failed, vitals.answered, seat
         )
         self._owner = owner
         self._failures = 0
@@ -99,12 +101,12 @@ class Service:
         """
         # Said first: the name of a server may take long to resolve, and an address to time out.
         self._log.info("starting", owner=self._owner, waits_for="the database")
-        self._pulse.says(WAITING)
+        self._vitals.says(WAITING)
         try:
             if self._database_ready():
                 self._stand(until_drained)
         finally:
-            self._pulse.ends()
+            self._vitals.ends()
 
     def _stand(self, until_drained: bool) -> None:
         """Stand for election, and lead whenever elected."""
@@ -140,12 +142,13 @@ class Service:
         term = self._elector.await_term(STANDBY_LOOK_S)
         try:
             if term is None:
-                self._pulse.says("standby", ready=True)
+                self._vitals.stands_by()
                 self._sink.serve()
                 return until_drained and self._nothing_pending()
             return self._lead(term, until_drained)
         except Fenced as problem:
             self._log.warning("stepped_down", term=term, reason=str(problem))
+            self._vitals.was_fenced()
             self._elector.resign(term or 0)
         except Unreachable as problem:
             self._back_off(problem)
@@ -157,11 +160,13 @@ class Service:
             drained = self._publish(term, leaving, until_drained)
             stopped = leaving.is_set()
         if drained or self._stopping.is_set():
+            self._vitals.gave_back()
             return drained
         if not self._elector.trusted(term):
             reason = "the lease is not trusted any more"
             self._log.warning("stepped_down", term=term, reason=reason)
         elif stopped and (heir := self._elector.hand_over(term)):
+            self._vitals.gave_back()
             self._log.info("handed_over", term=term, to=heir)
         return False
 
@@ -179,7 +184,7 @@ class Service:
                 self._log.warning("restored", upto_position=epoch.restored_upto)
             leading = {"term": term, "epoch": epoch.id, "outbox_id": outbox, "wakeup": wakes}
             self._log.info("leading", **leading, owner=self._owner)
-            self._pulse.says(f"leading, term {term}", ready=True)
+            self._vitals.leads(term, partial(self._elector.trusted, term))
             self._sink.enter(epoch.id, outbox)
             housekeeping.start()
             return self._pump(term, connection, pages, leaving, wakeup).run(until_drained)
@@ -243,18 +248,24 @@ class Service:
         with closing(connect(self._place(), "status")) as connection:
             return read_status(connection).pending == 0
 
+    def _lease_request_failed(self, reason: str) -> None:
+        self._vitals.unanswered(reason)
+        self._narrator.lease_request_failed(reason)
+
     def _tell(self, relay: Relay, effect: do.Effect, outcome: told.Input) -> None:
         self._failures = 0
-        self._pulse.beat()
+        releases = relay.cursor is not None and relay.cursor.releases
+        self._vitals.step(effect, outcome, releases=releases)
         self._narrator.step(relay, effect, outcome)
 
     def _tell_wait(self, seconds: float) -> None:
-        self._pulse.beat()
+        self._vitals.waits(seconds)
         self._narrator.waiting(seconds)
 
     def _back_off(self, problem: Unreachable) -> None:
         self._failures += 1
-        self._pulse.says(WAITING, ready=self._pulse.ready)
+        self._vitals.troubled(str(problem))
+        self._vitals.says(WAITING, ready=self._vitals.ready)
         rest_s = retry_rest_s(self._failures)
         self._narrator.unreachable(str(problem), rest_s)
         rest(rest_s, unless=self._stopping)

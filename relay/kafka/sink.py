@@ -20,6 +20,7 @@ from relay.core.envelope import Envelope, Headers
 from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Recovered, Refused, Row, Rows, position
 from relay.core.reached import Reached
+from relay.kafka.client_state import ClientState
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
@@ -67,6 +68,7 @@ class KafkaSink:
         self._form = envelope
         self._failures: list[Failure] = []
         self._topics = topics
+        self.client = ClientState()
         self._limits = Limits(self._properties)
         self._make_producer()
 
@@ -82,6 +84,7 @@ class KafkaSink:
         self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]
     ) -> Input:
         """See Sink.send."""
+        self.client.begins()
         try:
             if self._clock() - self._partitions_of_s > KNOWN_FOR_S:
                 self._forget_partitions()
@@ -93,6 +96,7 @@ class KafkaSink:
             if not keep_going():
                 return Lost()
             if self._published(rows, number, reached, keep_going):
+                self.client.broker_up = True
                 return Acked()
         except RAISED as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
@@ -159,6 +163,7 @@ class KafkaSink:
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
         self._credentials = self._credentials_now()
         self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
+        self.client.producer = self._producer
         self._forget_partitions()
 
     def _given_properties(self) -> Mapping[str, str | int | bool]:
@@ -230,7 +235,10 @@ class KafkaSink:
         return self._delivered(rows, number, keep_going)
 
     def _delivered(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
-        return self._hand_over(rows, number, keep_going) and self._flushed(keep_going)
+        if not self._hand_over(rows, number, keep_going):
+            return False
+        self.client.handed_over(rows)
+        return self._flushed(keep_going)
 
     def _hand_over(self, rows: Rows, number: int, keep_going: Callable[[], bool]) -> bool:
         headers_of = self._envelope(number)
@@ -268,6 +276,7 @@ class KafkaSink:
         if error.fatal():
             self._failures.append((error, None))
         self._renew_credentials()
+        self.client.note(error)
         self._on_trouble(error.str())
 
     def _outcome(self, failures: list[Failure], rows: Rows) -> Input:

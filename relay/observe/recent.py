@@ -17,16 +17,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-__all__ = ["EVERY_S", "SPAN_S", "STALLED_AFTER_S", "Point", "Recent", "Sample"]
+from relay.core.vitals import STALLED_AFTER_S
+
+__all__ = ["EVERY_S", "SPAN_S", "Point", "Recent", "Sample"]
 
 SPAN_S = 900.0
 EVERY_S = 5.0
 """The least between two looks; they come less often where one takes long."""
 
 SAMPLES_MAX = int(SPAN_S / EVERY_S) + 2
-
-STALLED_AFTER_S = 30.0
-"""Events wait and the cursor stands still for so long: that is no pause between two pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
     STOPPING=1              it was asked to stop
 
 Naive: a timer sends WATCHDOG=1. It goes on when the publishing loop hangs, which is what a watchdog
-is for. Here the timer only asks, and the loops answer (pulse.py): one that stood still since the
+is for. Here the timer only asks, and the loops answer (vitals.py): one that stood still since the
 last time is not vouched for. Three questions fit into the watchdog's time, so silence of two thirds
 of it is borne: a name server that does not answer takes 30 s to say so.
 
@@ -22,7 +22,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from relay.observe.pulse import Pulses
+from relay.observe.vitals import AllVitals
 
 __all__ = ["ASKED_IN_A_WATCHDOG", "WITHOUT_WATCHDOG_S", "Notifier", "keep_told"]
 
@@ -55,7 +55,7 @@ class Notifier:
 
 def keep_told(
     notifier: Notifier,
-    pulses: Pulses,
+    vitals: AllVitals,
     stopping: threading.Event,
     *,
     watchdog_s: float | None,
@@ -64,10 +64,10 @@ def keep_told(
     """Tell, from a thread of its own, until the process ends.
 
     `watchdog_s`: within what time the manager wants to hear of progress, None if it does not ask;
-    `stop_limit_s`: a stop takes no longer. `pulses.changed` is set with `stopping` too.
+    `stop_limit_s`: a stop takes no longer. `vitals.changed` is set with `stopping` too.
     """
     if notifier:
-        told = _Told(notifier, pulses, stopping, watchdog_s, stop_limit_s)
+        told = _Told(notifier, vitals, stopping, watchdog_s, stop_limit_s)
         threading.Thread(target=told.go_on, name="systemd", daemon=True).start()
 
 
@@ -77,13 +77,13 @@ class _Told:
     def __init__(
         self,
         notifier: Notifier,
-        pulses: Pulses,
+        vitals: AllVitals,
         stopping: threading.Event,
         watchdog_s: float | None,
         stop_limit_s: float,
     ) -> None:
         self._notifier = notifier
-        self._pulses = pulses
+        self._vitals = vitals
         self._stopping = stopping
         self._vouches = watchdog_s is not None
         self._patience_s = watchdog_s or WITHOUT_WATCHDOG_S
@@ -93,8 +93,8 @@ class _Told:
 
     def go_on(self) -> None:
         while not self._stopping.is_set():
-            news = self._pulses.changed.wait(self._patience_s / ASKED_IN_A_WATCHDOG)
-            self._pulses.changed.clear()  # before the look: what changes after it sets it again
+            news = self._vitals.changed.wait(self._patience_s / ASKED_IN_A_WATCHDOG)
+            self._vitals.changed.clear()  # before the look: what changes after it sets it again
             if news:
                 self._tell_news()
             # Also with news: outboxes that change hands all the time must not silence it.
@@ -106,7 +106,7 @@ class _Told:
         )
 
     def _tell_news(self) -> None:
-        text, ready = self._pulses.text, self._pulses.ready
+        text, ready = self._vitals.text, self._vitals.ready
         if text and text != self._text:
             self._notifier.tell(STATUS=text)
             self._text = text
@@ -115,7 +115,7 @@ class _Told:
             self._ready = True
 
     def _vouch(self) -> None:
-        if not self._pulses.beaten():
+        if not self._vitals.beaten():
             return
         if not self._ready:
             self._notifier.tell(EXTEND_TIMEOUT_USEC=_usec(self._patience_s))

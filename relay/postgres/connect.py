@@ -87,13 +87,14 @@ def _cursors_in(schema: str) -> type[psycopg.Cursor[Any]]:
 
 
 @contextmanager
-def pinned_transaction(connection: Connection) -> Iterator[None]:
+def pinned_transaction(connection: Connection, limit_s: float = 0.0) -> Iterator[None]:
     """A transaction whose plans and durability do not depend on the server's settings.
 
     In a pipeline: BEGIN and the settings travel with the first statement, and COMMIT with whatever
     was not waited for, so a transaction whose answers are fetched behind it is one round trip.
     What is fetched there is committed; a statement that failed is raised by this block's end.
-    `psycopg.Rollback` raised in it takes all back, and goes no further.
+    `psycopg.Rollback` raised in it takes all back, and goes no further. `limit_s`: what one
+    statement may take, at the least a millisecond; 0: as long as it takes.
 
     Naive: the driver's own transaction() in its pipeline. It asks for all answers before it sends
     COMMIT, which is two round trips more. Here COMMIT follows unasked, and that is safe: of a
@@ -103,6 +104,9 @@ def pinned_transaction(connection: Connection) -> Iterator[None]:
         with connection.pipeline():
             connection.execute(_SESSION["session_begin"])
             connection.execute(_SESSION["session_pinned"])
+            if limit_s:
+                bound = {"limit": f"{limit_s * 1_000:.0f}ms"}
+                connection.execute(_SESSION["session_limited"], bound)
             yield
             connection.execute(_SESSION["session_commit"])
     except BaseException as problem:

@@ -21,9 +21,12 @@ _SQL = sql.load("status")
 _WINDOW = sql.load("window")
 
 
-def read_status(connection: Connection) -> Status:
-    """What is pending, who leads, what is in the way; raises Unreachable or SchemaMismatch."""
-    with translated_errors(), pinned_transaction(connection):
+def read_status(connection: Connection, limit_s: float = 0.0) -> Status:
+    """What is pending, who leads, what is in the way; raises Unreachable or SchemaMismatch.
+
+    `limit_s`: what one statement may take; 0: as long as it takes.
+    """
+    with translated_errors(), pinned_transaction(connection, limit_s):
         cursor = read_cursor(connection)
         pending, oldest_s = _pending(connection, cursor)
         lease = connection.execute(_SQL["status_lease"]).fetchone()

@@ -33,3 +33,8 @@ select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('synchronous_commit',
                   case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
                        else current_setting('synchronous_commit') end, true);
+
+-- session_limited: how long a statement of the session's next transaction may take, local to it.
+-- Index: none.    Lock: none.
+-- Why: who only watches gives up on a slow database, and does not add to its load.
+select set_config('statement_timeout', %(limit)s, true);

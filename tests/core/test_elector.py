@@ -73,7 +73,9 @@ def membership(store: Store) -> Membership:
 
 @pytest.fixture
 def elector(store: Store, troubles: list[str], membership: Membership) -> Elector:
-    return Elector("me", store, store.clock, troubles.append, membership.seat("this"))
+    return Elector(
+        "me", store, store.clock, troubles.append, lambda _: None, membership.seat("this")
+    )
 
 
 @pytest.fixture

@@ -55,7 +55,9 @@ class Candidacy:
         self.owner = f"{name}/{outbox}"
         store = FakeLeaseStore(world.databases[outbox])
         seat = membership.seat(str(outbox))
-        self.elector = Elector(self.owner, store, lambda: world.now_s, lambda _: None, seat)
+        self.elector = Elector(
+            self.owner, store, lambda: world.now_s, lambda _: None, lambda _: None, seat
+        )
         self.elector.when_to_leave(self._leave)
         self._world = world
         self._leaving = False

@@ -135,7 +135,7 @@ class Process:
         membership.seat("another").granted()
         seat = membership.seat("this")
         self.elector = Elector(
-            self.owner, leases, lambda: self.database.now_s, lambda _: None, seat
+            self.owner, leases, lambda: self.database.now_s, lambda _: None, lambda _: None, seat
         )
         self._leases = leases
         self._term: _Term | None = None

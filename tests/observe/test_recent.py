@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.vitals import STALLED_AFTER_S
 from relay.observe.recent import (
     EVERY_S,
     SAMPLES_MAX,
     SPAN_S,
-    STALLED_AFTER_S,
     Recent,
     Sample,
 )

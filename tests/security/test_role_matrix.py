@@ -87,6 +87,7 @@ TABLE = """
 
     session_begin            x         x         x       x         x         x         x
     session_pinned           x         x         x       x         x         x         x
+    session_limited          x         x         x       x         x         x         x
     session_commit           x         x         x       x         x         x         x
     window_snapshot          x         x         x       x         x         x         x
     window_plan              -         -         x       -         -         -         -

@@ -143,7 +143,7 @@ class RelayProcess:
         parts = self._around.parts
         seat = Membership(self.owner, self.wall_clock_s).seat("the only one")
         elector = parts.make_elector(
-            self.owner, leases, lambda: parts.clock(self), lambda _: None, seat
+            self.owner, leases, lambda: parts.clock(self), lambda _: None, lambda _: None, seat
         )
         elector._wake = cast(threading.Event, EventInTime(self.machine))
         elector._thread = cast(threading.Thread, ThreadInTime(self.machine, elector._keep))

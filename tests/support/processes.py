@@ -140,6 +140,8 @@ def environment(databases: Databases, bootstrap_servers: str, **env: str) -> dic
         **by_variable,
         "RELAY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "RELAY_SOURCE": "/test",
+        # Else tests that run side by side would meet at the default port.
+        "RELAY_HTTP": "",
     }
     return {**inherited, **services, **env}
 

@@ -37,6 +37,7 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     **dict.fromkeys((f"parked_{name}" for name in _PARKED), _CHOSEN),
     "board_relays": {"limit": 1},
     "board_waiting": {"limit": 1, "count_max": 1, "look_max": 1},
+    "session_limited": {"limit": "1s"},
     "parked_pause": _KEY,
     "parked_resume": _KEY,
     "parked_note": {"action": "retry", "events": [], "positions": [], **_KEY},

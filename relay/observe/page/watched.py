@@ -34,6 +34,12 @@ class Watched:
         self.name = name
         self._known = _Known()
 
+    @property
+    def newest(self) -> tuple[Board | None, float]:
+        """What the newest look gave, and when; None before the first."""
+        known = self._known
+        return known.board, known.seen_at_s or 0.0
+
     def saw(self, board: Board, at_s: float) -> None:
         """A look gave this."""
         status = board.status
