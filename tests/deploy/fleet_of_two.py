@@ -6,17 +6,17 @@ other than well. None: the relay is not scraped then.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.deploy.rules import RULE_FILES, promtool
 
 Figure = Callable[[float], float | None]
+Changes = Mapping[str, Figure | tuple[Figure, Figure]]
 
 DAY_S = 86_400.0
 
@@ -92,7 +92,7 @@ class World:
     """
 
     minutes: float
-    changes: Mapping[str, Figure | tuple[Figure, Figure]] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
     step_s: int = 15
     outbox: str = ""
     job: str = "outbox-relay"
@@ -103,7 +103,9 @@ class World:
         return [
             {"series": self._name(metric, instance), "values": self._values(figure)}
             for metric, both in figures.items()
-            for instance, figure in zip("ab", both if isinstance(both, tuple) else (both, both))
+            for instance, figure in zip(
+                "ab", both if isinstance(both, tuple) else (both, both), strict=True
+            )
         ]
 
     def _name(self, metric: str, instance: str) -> str:
@@ -144,7 +146,8 @@ def assert_fires(fired: list[Fired], folder: Path, *worlds: World) -> None:
         "evaluation_interval": f"{world.step_s}s",
         "tests": [case],
     }
-    file.write_text(yaml.safe_dump(told, width=10_000_000))
+    # YAML takes JSON, which is written a hundred times as fast.
+    file.write_text(json.dumps(told))
     promtool("test", "rules", str(file))
 
 

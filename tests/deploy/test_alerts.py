@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.fleet_of_two import (
     DAY_S,
     WELL,
-    Figure,
+    Changes,
     World,
     always,
     assert_fires,
@@ -28,25 +28,43 @@ MINUTE_S = 60.0
 PENDING = "outbox_oldest_pending_timestamp_seconds"
 PUBLISHED = "outbox_published_events_total"
 
-gone: Figure = lambda _: None  # noqa: E731 - a figure like the others, which are lambdas too
 idle = (stuck(300, rate(100)), always(0))
 
 
-def away(start_s: float, end_s: float) -> dict[str, Figure | tuple[Figure, Figure]]:
+def gone(_: float) -> None:
+    """Not scraped."""
+
+
+def behind(t: float) -> float:
+    """The oldest event has waited for 400 s at any time."""
+    return max(1.0, t - 400)
+
+
+def peak(t: float) -> float:
+    """It has waited for twelve minutes once, and is out two minutes later."""
+    return 1.0 if t < 720 else min(t, 1.0 + 6 * (t - 720))
+
+
+def outage(t: float) -> float:
+    """Nothing leaves for an hour, then all of it within a quarter."""
+    return 1.0 if t < 3600 else min(t, 1.0 + 5 * (t - 3600))
+
+
+def away(start_s: float, end_s: float) -> Changes:
     """Both relays are not scraped meanwhile."""
-    unseen: dict[str, Figure | tuple[Figure, Figure]] = {
+    unseen: Changes = {
         metric: (between(start_s, end_s, gone, of_a), between(start_s, end_s, gone, of_b))
         for metric, (of_a, of_b) in WELL.items()
     }
-    return unseen | {"up": between(start_s, end_s, always(0), always(1))}
+    return {**unseen, "up": between(start_s, end_s, always(0), always(1))}
 
 
-def only_b_away(start_s: float, end_s: float) -> dict[str, Figure | tuple[Figure, Figure]]:
+def only_b_away(start_s: float, end_s: float) -> Changes:
     """The standby is not scraped meanwhile."""
-    unseen: dict[str, Figure | tuple[Figure, Figure]] = {
+    unseen: Changes = {
         metric: (of_a, between(start_s, end_s, gone, of_b)) for metric, (of_a, of_b) in WELL.items()
     }
-    return unseen | {"up": (always(1), between(start_s, end_s, always(0), always(1)))}
+    return {**unseen, "up": (always(1), between(start_s, end_s, always(0), always(1)))}
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,7 @@ def silent(alert: str, what: str, world: World, *others: str) -> Case:
 
 
 def relays() -> list[Case]:
-    vanished: dict[str, Figure | tuple[Figure, Figure]] = {
+    vanished: Changes = {
         metric: (until(300, gone, of_a), until(300, gone, of_b))
         for metric, (of_a, of_b) in WELL.items()
     }
@@ -94,13 +112,18 @@ def relays() -> list[Case]:
 def leaders() -> list[Case]:
     none = (until(300, always(0), always(1)), always(0))
     ends = stuck(300, rate(100))
-    nobody = {"outbox_leading": none, PUBLISHED: (ends, always(0)), PENDING: stuck(300, now)}
+    nobody: Changes = {
+        "outbox_leading": none,
+        PUBLISHED: (ends, always(0)),
+        PENDING: stuck(300, now),
+    }
     takeover = (until(300, always(0), always(1)), until(315, always(1), always(0)))
+    clients: Changes = {"outbox_broker_up": always(1)}
     both = (always(1), until(300, always(1), always(0)))
     seen_twice = (until(315, always(0), always(1)), until(300, always(1), always(0)))
-    no_database = {**nobody, "outbox_database_up": until(300, always(0), always(1))}
+    no_database: Changes = {**nobody, "outbox_database_up": until(300, always(0), always(1))}
     restart = {"outbox_database_up": between(300, 390, always(0), always(1))}
-    in_turns = {"outbox_fenced_total": every(120), "outbox_takeovers_total": every(120)}
+    in_turns: Changes = {"outbox_fenced_total": every(120), "outbox_takeovers_total": every(120)}
     once = {"outbox_fenced_total": (until(600, always(1), always(0)), always(0))}
     often = {"outbox_takeovers_total": every(480)}
     deployed = {"outbox_takeovers_total": every(900)}
@@ -108,9 +131,11 @@ def leaders() -> list[Case]:
         fires("OutboxDatabaseDown", "for good", World(40, no_database)),
         silent("OutboxDatabaseDown", "a restart", World(20, restart)),
         fires("OutboxNoLeader", "nobody claims it", World(40, nobody)),
-        silent("OutboxNoLeader", "a takeover", World(20, {"outbox_leading": takeover})),
+        silent("OutboxNoLeader", "a takeover", World(20, {"outbox_leading": takeover, **clients})),
         fires("OutboxTwoLeaders", "a copy", World(20, {"outbox_leading": both})),
-        silent("OutboxTwoLeaders", "a takeover", World(20, {"outbox_leading": seen_twice})),
+        silent(
+            "OutboxTwoLeaders", "a takeover", World(20, {"outbox_leading": seen_twice, **clients})
+        ),
         fires("OutboxFencingStorm", "in turns", World(40, in_turns)),
         silent("OutboxFencingStorm", "a zombie wakes", World(40, once)),
         fires("OutboxLeaderFlaps", "it goes on", World(60, often)),
@@ -119,21 +144,18 @@ def leaders() -> list[Case]:
 
 
 def delivery() -> list[Case]:
-    stands = {PUBLISHED: idle, PENDING: stuck(300, now)}
+    stands: Changes = {PUBLISHED: idle, PENDING: stuck(300, now)}
     no_broker = (until(300, always(0), always(1)), always(0))
-    nothing_waits = {PUBLISHED: idle, PENDING: until(300, always(0), now)}
-    moment = {
+    nothing_waits: Changes = {PUBLISHED: idle, PENDING: until(300, always(0), now)}
+    moment: Changes = {
         PUBLISHED: (lambda t: 100 * (t if t < 300 else max(300, t - 120)), always(0)),
         PENDING: between(300, 420, always(300), now),
     }
-    # An hour without a broker, and fifteen minutes until all of it is out.
-    outage: dict[str, Figure | tuple[Figure, Figure]] = {
-        PENDING: lambda t: 1.0 if t < 3600 else min(t, 1.0 + 5 * (t - 3600)),
+    an_hour: Changes = {
+        PENDING: outage,
         PUBLISHED: (lambda t: 0.0 if t < 3600 else 400 * (t - 3600), always(0)),
         "outbox_broker_up": (until(3600, always(1), always(0)), always(0)),
     }
-    behind: Figure = lambda t: max(1.0, t - 400)  # noqa: E731 - as above
-    peak: Figure = lambda t: 1.0 if t < 720 else min(t, 1.0 + 6 * (t - 720))  # noqa: E731
     caught_up = until(25 * MINUTE_S, now, behind)
     away_for_long = World(10, {"outbox_broker_up": no_broker})
     restarts = {"outbox_broker_up": (between(300, 420, always(0), always(1)), always(0))}
@@ -152,7 +174,7 @@ def delivery() -> list[Case]:
         silent(
             "OutboxLagGrowing",
             "after an outage",
-            World(90, outage),
+            World(90, an_hour),
             "OutboxDeliveryStalled",
             "OutboxBrokerDown",
         ),
@@ -167,9 +189,9 @@ def waiting() -> list[Case]:
     parked = "outbox_parked_events"
     some = {parked: until(300, always(3), always(0))}
     topic_was_late = {parked: between(300, 780, always(40), always(0))}
-    refused_topic = {**some, "outbox_parked_events_total": (rate(20), always(0))}
-    one_key = {**some, "outbox_parked_events_total": (rate(2), always(0))}
-    no_other_topic = {**refused_topic, PUBLISHED: idle, PENDING: stuck(300, now)}
+    refused_topic: Changes = {**some, "outbox_parked_events_total": (rate(20), always(0))}
+    one_key: Changes = {**some, "outbox_parked_events_total": (rate(2), always(0))}
+    no_other_topic: Changes = {**refused_topic, PUBLISHED: idle}
     held = {"outbox_held_keys": always(1)}
     decided = {"outbox_held_keys": until(20 * HOUR * MINUTE_S, always(0), always(1))}
     return [
@@ -178,8 +200,8 @@ def waiting() -> list[Case]:
         fires("OutboxMassParking", "a topic", World(30, refused_topic), "OutboxEventsParked"),
         fires("OutboxMassParking", "all of them", World(30, no_other_topic), "OutboxEventsParked"),
         silent("OutboxMassParking", "a busy key", World(30, one_key), "OutboxEventsParked"),
-        fires("OutboxKeysHeld", "a forgotten pause", World(25 * HOUR, held, 300)),
-        silent("OutboxKeysHeld", "decided on in time", World(26 * HOUR, decided, 300)),
+        fires("OutboxKeysHeld", "a forgotten pause", World(25 * HOUR, held, 900)),
+        silent("OutboxKeysHeld", "decided on in time", World(26 * HOUR, decided, 900)),
     ]
 
 
@@ -189,12 +211,12 @@ def databases() -> list[Case]:
     leaves, bytes_ = "outbox_ring_leaves_in_use", "outbox_ring_bytes"
     kept = "outbox_retention_oldest_kept_timestamp_seconds"
     report = {start: between(300, 1200, always(300), always(0))}
-    full = {leaves: always(8), bytes_: rate(1e6)}
+    full: Changes = {leaves: always(8), bytes_: rate(1e6)}
     worked_off = {leaves: always(8)}
     days = 24 * HOUR
-    old = {leaves: always(3), kept: always(1)}
-    quiet = {leaves: always(2), kept: always(1)}
-    burst = {kept: always(1), leaves: between(8 * DAY_S, 9 * DAY_S, always(3), always(2))}
+    old: Changes = {leaves: always(3), kept: always(1)}
+    quiet: Changes = {leaves: always(2), kept: always(1)}
+    burst: Changes = {kept: always(1), leaves: between(8 * DAY_S, 9 * DAY_S, always(3), always(2))}
     return [
         fires("OutboxOldTransaction", "forgotten", World(30, {start: always(60)})),
         fires("OutboxOldTransaction", "hidden", World(20, {horizon: always(2e7)})),
@@ -203,9 +225,9 @@ def databases() -> list[Case]:
         fires("OutboxRingFilling", "nothing can be emptied", World(60, full)),
         silent("OutboxRingFilling", "a backlog is worked off", World(60, worked_off)),
         silent("OutboxRingFilling", "leaves grow", World(60, {bytes_: rate(1e6)})),
-        fires("OutboxRetentionHeldBack", "a forgotten dump", World(8.5 * days, old, 300)),
-        silent("OutboxRetentionHeldBack", "few events", World(9 * days, quiet, 300)),
-        silent("OutboxRetentionHeldBack", "a burst", World(10 * days, burst, 300)),
+        fires("OutboxRetentionHeldBack", "a forgotten dump", World(8.5 * days, old, 900)),
+        silent("OutboxRetentionHeldBack", "few events", World(9 * days, quiet, 900)),
+        silent("OutboxRetentionHeldBack", "a burst", World(10 * days, burst, 900)),
     ]
 
 
@@ -223,7 +245,7 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
 
 
 def test_of_several_outboxes_the_one_is_named_that_stalls(tmp_path: Path) -> None:
-    stands = {PUBLISHED: idle, PENDING: stuck(300, now)}
+    stands: Changes = {PUBLISHED: idle, PENDING: stuck(300, now)}
     orders = World(60, stands, outbox="orders", job="production/outbox-relay")
     billing = World(60, outbox="billing", job="production/outbox-relay")
     stalled = {"alertname": "OutboxDeliveryStalled", "outbox": "orders"}
