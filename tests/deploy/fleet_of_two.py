@@ -60,7 +60,7 @@ WELL: Mapping[str, tuple[Figure, Figure]] = {
     "up": (always(1), always(1)),
     "outbox_leading": (always(1), always(0)),
     "outbox_database_up": (always(1), always(1)),
-    # A standby has no client.
+    # A standby need not have heard of a broker.
     "outbox_broker_up": (always(1), always(0)),
     "outbox_heartbeat_timestamp_seconds": (now, now),
     "outbox_published_events_total": (rate(100), always(0)),

@@ -156,6 +156,12 @@ def delivery() -> list[Case]:
         PUBLISHED: (lambda t: 0.0 if t < 3600 else 400 * (t - 3600), always(0)),
         "outbox_broker_up": (until(3600, always(1), always(0)), always(0)),
     }
+    cut_off: Changes = {
+        PENDING: (now, stuck(290, now)),
+        "outbox_database_up": (always(1), until(300, always(0), always(1))),
+        "outbox_parked_events": (always(0), until(200, always(1), always(0))),
+        "outbox_oldest_transaction_start_timestamp_seconds": (always(0), always(100)),
+    }
     caught_up = until(25 * MINUTE_S, now, behind)
     away_for_long = World(10, {"outbox_broker_up": no_broker})
     restarts = {"outbox_broker_up": (between(300, 420, always(0), always(1)), always(0))}
@@ -170,6 +176,12 @@ def delivery() -> list[Case]:
         silent("OutboxDeliveryStalled", "a quiet night", World(60, nothing_waits)),
         silent("OutboxDeliveryStalled", "a broker restarts", World(20, moment)),
         fires("OutboxLagGrowing", "too much is written", World(20, {PENDING: always(1)})),
+        silent(
+            "OutboxLagGrowing",
+            "a relay repeats what it saw last",
+            World(40, cut_off),
+            "OutboxRelayNotReady",
+        ),
         silent("OutboxLagGrowing", "a peak", World(40, {PENDING: peak})),
         silent(
             "OutboxLagGrowing",
