@@ -40,6 +40,11 @@ def behind(t: float) -> float:
     return max(1.0, t - 400)
 
 
+def a_little_behind(t: float) -> float:
+    """The oldest event has waited for 250 s at any time."""
+    return max(1.0, t - 250)
+
+
 def peak(t: float) -> float:
     """It has waited for twelve minutes once, and is out two minutes later."""
     return 1.0 if t < 720 else min(t, 1.0 + 6 * (t - 720))
@@ -98,7 +103,7 @@ def relays() -> list[Case]:
     return [
         fires("OutboxRelaysDown", "nobody answers", World(20, away(300, 9e9))),
         fires("OutboxRelaysDown", "the targets are gone", World(10, vanished)),
-        fires("OutboxRelaysDown", "gone for longer than is known", World(80, vanished)),
+        fires("OutboxRelaysDown", "there never was a target", World(10, dict.fromkeys(WELL, gone))),
         silent("OutboxRelaysDown", "both restart", World(15, away(300, 390))),
         fires("OutboxRelayDown", "the standby is away", World(20, only_b_away(300, 9e9))),
         silent("OutboxRelayDown", "a host restarts", World(20, only_b_away(300, 840))),
@@ -147,6 +152,10 @@ def delivery() -> list[Case]:
     stands: Changes = {PUBLISHED: idle, PENDING: stuck(300, now)}
     no_broker = (until(300, always(0), always(1)), always(0))
     nothing_waits: Changes = {PUBLISHED: idle, PENDING: until(300, always(0), now)}
+    seldom: Changes = {
+        PUBLISHED: idle,
+        PENDING: between(900, 1050, always(900), until(300, always(0), now)),
+    }
     moment: Changes = {
         PUBLISHED: (lambda t: 100 * (t if t < 300 else max(300, t - 120)), always(0)),
         PENDING: between(300, 420, always(300), now),
@@ -164,6 +173,7 @@ def delivery() -> list[Case]:
     }
     caught_up = until(25 * MINUTE_S, now, behind)
     away_for_long = World(10, {"outbox_broker_up": no_broker})
+    for_a_alone: Changes = {"outbox_broker_up": (until(300, always(0), always(1)), always(1))}
     restarts = {"outbox_broker_up": (between(300, 420, always(0), always(1)), always(0))}
     return [
         fires("OutboxDeliveryStalled", "every event is refused", World(60, stands)),
@@ -175,6 +185,7 @@ def delivery() -> list[Case]:
         ),
         silent("OutboxDeliveryStalled", "a quiet night", World(60, nothing_waits)),
         silent("OutboxDeliveryStalled", "a broker restarts", World(20, moment)),
+        silent("OutboxDeliveryStalled", "one event of a quiet night", World(20, seldom)),
         fires("OutboxLagGrowing", "too much is written", World(20, {PENDING: always(1)})),
         silent(
             "OutboxLagGrowing",
@@ -191,8 +202,10 @@ def delivery() -> list[Case]:
             "OutboxBrokerDown",
         ),
         fires("OutboxLagHigh", "always behind", World(45, {PENDING: behind})),
+        silent("OutboxLagHigh", "a little behind", World(60, {PENDING: a_little_behind})),
         silent("OutboxLagHigh", "a batch of the night", World(60, {PENDING: caught_up})),
         fires("OutboxBrokerDown", "nothing waits", away_for_long),
+        fires("OutboxBrokerDown", "the standby reaches one", World(10, for_a_alone)),
         silent("OutboxBrokerDown", "a broker restarts", World(20, restarts)),
     ]
 
@@ -202,6 +215,15 @@ def waiting() -> list[Case]:
     some = {parked: until(300, always(3), always(0))}
     topic_was_late = {parked: between(300, 780, always(40), always(0))}
     refused_topic: Changes = {**some, "outbox_parked_events_total": (rate(20), always(0))}
+    topic_comes: Changes = {
+        "outbox_parked_events_total": (lambda t: 20 * min(max(t - 300, 0), 240), always(0))
+    }
+    # The standby is cut off from the database.
+    cut_off: Changes = {
+        "outbox_database_up": (always(1), always(0)),
+        "outbox_held_keys": (always(0), always(1)),
+        "outbox_retention_oldest_kept_timestamp_seconds": (lambda t: max(0, t - DAY_S), always(1)),
+    }
     one_key: Changes = {**some, "outbox_parked_events_total": (rate(2), always(0))}
     no_other_topic: Changes = {**refused_topic, PUBLISHED: idle}
     held = {"outbox_held_keys": always(1)}
@@ -211,8 +233,15 @@ def waiting() -> list[Case]:
         silent("OutboxEventsParked", "a topic is made", World(20, topic_was_late)),
         fires("OutboxMassParking", "a topic", World(30, refused_topic), "OutboxEventsParked"),
         fires("OutboxMassParking", "all of them", World(30, no_other_topic), "OutboxEventsParked"),
+        silent("OutboxMassParking", "a topic comes late", World(30, topic_comes)),
         silent("OutboxMassParking", "a busy key", World(30, one_key), "OutboxEventsParked"),
         fires("OutboxKeysHeld", "a forgotten pause", World(25 * HOUR, held, 900)),
+        silent(
+            "OutboxKeysHeld",
+            "a relay repeats what it saw last",
+            World(8.5 * 24 * HOUR, cut_off, 900),
+            "OutboxRelayNotReady",
+        ),
         silent("OutboxKeysHeld", "decided on in time", World(26 * HOUR, decided, 900)),
     ]
 
@@ -222,8 +251,17 @@ def databases() -> list[Case]:
     horizon = "outbox_xmin_horizon_age_transactions"
     leaves, bytes_ = "outbox_ring_leaves_in_use", "outbox_ring_bytes"
     kept = "outbox_retention_oldest_kept_timestamp_seconds"
-    report = {start: between(300, 1200, always(300), always(0))}
+    report = {start: between(300, 1380, always(300), always(0))}
     full: Changes = {leaves: always(8), bytes_: rate(1e6)}
+    for_a_while: Changes = {
+        leaves: between(1800, 2400, always(8), always(7)),
+        bytes_: rate(1e6),
+    }
+    cut_off: Changes = {
+        leaves: (always(7), always(8)),
+        bytes_: rate(1e6),
+        "outbox_database_up": (always(1), always(0)),
+    }
     worked_off = {leaves: always(8)}
     days = 24 * HOUR
     old: Changes = {leaves: always(3), kept: always(1)}
@@ -235,6 +273,13 @@ def databases() -> list[Case]:
         silent("OutboxOldTransaction", "a report", World(40, report)),
         silent("OutboxOldTransaction", "a busy database", World(40, {horizon: always(1e6)})),
         fires("OutboxRingFilling", "nothing can be emptied", World(60, full)),
+        silent("OutboxRingFilling", "a report ends", World(60, for_a_while)),
+        silent(
+            "OutboxRingFilling",
+            "a relay repeats what it saw last",
+            World(60, cut_off),
+            "OutboxRelayNotReady",
+        ),
         silent("OutboxRingFilling", "a backlog is worked off", World(60, worked_off)),
         silent("OutboxRingFilling", "leaves grow", World(60, {bytes_: rate(1e6)})),
         fires("OutboxRetentionHeldBack", "a forgotten dump", World(8.5 * days, old, 900)),
