@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.agreed_metrics import SERVED
 from tests.deploy.fleet_of_two import WELL
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.rules import (
@@ -26,11 +25,17 @@ from tests.deploy.rules import (
     recorded_of,
     rules,
 )
+from tests.support.kafka import Broker
+from tests.support.processes import StartRelay
+from tests.support.scrape import ANYWHERE, scraped
+from tests.support.wait import until
 
 each_dashboard = pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
 
 OF_THE_PROCESS = {"up", "outbox_build_info"}
 """They have no label `outbox`."""
+
+Names = set[str]
 
 JOBS = re.compile(r'up\{job=~"([^"]+)"')
 
@@ -39,18 +44,27 @@ def test_prometheus_takes_the_rules() -> None:
     promtool("check", "rules", *map(str, RULE_FILES))
 
 
-def test_rules_read_only_what_a_relay_serves() -> None:
+@pytest.fixture
+def served(relay_process: StartRelay, database_url: str, mock_broker: Broker) -> Names:
+    """The names of all series that a real leader serves once it has looked at the database."""
+    relay = relay_process(database_url, mock_broker.bootstrap_servers, RELAY_HTTP=ANYWHERE)
+    relay.wait_for_log("leading")
+
+    def looked() -> Names:
+        names = {name for name, _ in scraped(relay)}
+        return names if "outbox_pending_events" in names else set()
+
+    return until(looked, what="the first look")
+
+
+def test_rules_and_the_worlds_that_try_them_read_only_what_a_relay_serves(served: Names) -> None:
     read = {metric for rule in rules() for metric in metrics_of(rule["expr"])}
     assert {"up", "outbox_leading"} <= read
-    assert read - SERVED == {"up"}
+    assert (read | set(WELL)) - served == {"up"}
 
 
 def test_rules_read_no_recorded_metric_that_none_records() -> None:
     assert {name for rule in rules() for name in recorded_of(rule["expr"])} <= recorded()
-
-
-def test_the_relays_of_the_tests_worlds_serve_what_a_real_one_does() -> None:
-    assert set(WELL) - SERVED == {"up"}
 
 
 def test_each_alert_wakes_somebody_or_waits_for_the_morning() -> None:
@@ -103,18 +117,19 @@ def test_prometheus_parses_each_expression(file: Path, tmp_path: Path) -> None:
 
 
 @each_dashboard
-def test_a_dashboard_reads_only_what_a_relay_serves_and_rules_record(file: Path) -> None:
-    read = {metric for target in targets(file) for metric in metrics_of(target["expr"])}
-    assert read - SERVED == {"up"}
+def test_a_dashboard_reads_only_what_rules_record(file: Path) -> None:
     assert {one for target in targets(file) for one in recorded_of(target["expr"])} <= recorded()
 
 
 @each_dashboard
-def test_a_dashboard_shows_all_that_a_relay_serves(file: Path) -> None:
+def test_a_dashboard_and_its_rules_show_what_a_relay_serves_and_nothing_else(
+    file: Path, served: Names
+) -> None:
     read = {metric for target in targets(file) for metric in metrics_of(target["expr"])}
     by_rules = {metric for rule in rules() for metric in metrics_of(rule["expr"])}
-    parts = {name for name in SERVED if name.endswith(("_sum", "_count"))}
-    assert SERVED - read - by_rules == parts
+    not_shown = {name for name in served if name.endswith(("_sum", "_count"))}
+    assert read - served == {"up"}
+    assert served - read - by_rules == not_shown
 
 
 @each_dashboard
