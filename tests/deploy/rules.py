@@ -63,6 +63,13 @@ def recorded_of(expression: str) -> set[str]:
     return set(_RECORDED.findall(expression))
 
 
+def filled(expression: str) -> str:
+    """An expression of a dashboard, with all jobs and outboxes chosen."""
+    for variable, value in (("__rate_interval", "5m"), ("job", ".*"), ("outbox", ".*")):
+        expression = expression.replace(f"${variable}", value)
+    return expression
+
+
 def promtool(*arguments: str) -> None:
     """Run it, and fail with what it says if it finds anything; skip where it is not installed."""
     program = shutil.which("promtool")

@@ -18,6 +18,7 @@ from tests.deploy.rules import (
     RULE_FILES,
     alerts,
     dashboard,
+    filled,
     metrics_of,
     panels,
     promtool,
@@ -104,9 +105,8 @@ def test_the_command_of_the_runbook_makes_a_prometheus_rule_of_them(tmp_path: Pa
 
 @each_dashboard
 def test_prometheus_parses_each_expression(file: Path, tmp_path: Path) -> None:
-    given = {"$__rate_interval": "5m", "$job": ".*", "$outbox": ".*"}
     found = [
-        {"record": f"panel:{panel['id']}:{number}", "expr": _filled(target["expr"], given)}
+        {"record": f"panel:{panel['id']}:{number}", "expr": filled(target["expr"])}
         for panel in panels(file)
         for number, target in enumerate(panel["targets"])
     ]
@@ -162,9 +162,3 @@ def test_no_metric_stands_there_without_its_selector(file: Path) -> None:
 
 def targets(file: Path) -> list[dict[str, Any]]:
     return [target for panel in panels(file) for target in panel["targets"]]
-
-
-def _filled(expression: str, given: dict[str, str]) -> str:
-    for variable, value in given.items():
-        expression = expression.replace(variable, value)
-    return expression
