@@ -151,5 +151,7 @@ def _service(
         seat,
         pulse,
         listening=shared.wakeup == "listen",
+        delivery=shared.delivery,
+        envelope=shared.envelope,
         logger=log,
     )

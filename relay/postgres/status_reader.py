@@ -8,6 +8,7 @@ from dataclasses import replace
 from relay import sql
 from relay.core.blockers import BLOCKS_AFTER_S
 from relay.core.cursor import Cursor
+from relay.core.manner import Manner
 from relay.core.snapshot import Snapshot
 from relay.core.status import PENDING_COUNTED_MAX, Blocked, Retained, Status
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
@@ -27,12 +28,14 @@ def read_status(connection: Connection) -> Status:
         cursor = read_cursor(connection)
         pending, oldest_s = _pending(connection, cursor)
         lease = connection.execute(_SQL["status_lease"]).fetchone()
+        sessions = connection.execute(_SQL["status_manner"], {}).fetchall()
         parked = connection.execute(_SQL["status_parked"]).fetchone()
         retained = _retained(connection)
         blockers = read_blockers(connection, BLOCKS_AFTER_S)
     if lease is None or parked is None:
         raise AssertionError("lease and count are one row each")
     leader, term, event, reason, since_s = lease
+    manner = Manner.leading(str(leader), (str(one) for (one,) in sessions))
     return Status(
         pending=pending,
         oldest_pending_seconds=oldest_s,
@@ -44,6 +47,8 @@ def read_status(connection: Connection) -> Status:
         blocked=Blocked(str(event), str(reason), float(str(since_s))) if event else None,
         retained=retained,
         blockers=blockers,
+        delivery=None if manner is None else manner.delivery,
+        envelope=None if manner is None else manner.envelope,
     )
 
 

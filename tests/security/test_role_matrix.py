@@ -104,6 +104,7 @@ TABLE = """
     lease_leader             -         -         x       x         -         -         -
     lease_hand_over          -         -         x       -         -         -         -
     status_lease             -         -         x       x         -         -         -
+    status_manner            x         x         x       x         x         x         x
     status_pending           -         -         x       x         -         -         -
     status_parked            -         -         x       x         -         x         -
     status_retained          -         -         x       x         -         -         -
