@@ -99,11 +99,8 @@ def _in_the_way(blockers: Blockers) -> Iterator[tuple[str, str]]:
         who = f"{_who(one)}, {printable(one.state)}, for {one.age_seconds:,.0f} s"
         yield "DELAYS" if one.delays_events else "HOLDS", f"{who}: {effect}"
     if blockers.hidden:
-        yield (
-            "hidden",
-            f"{blockers.hidden} sessions use the outbox and this role may not see since "
-            "when: grant pg_read_all_stats to it",
-        )
+        they = f"{blockers.hidden} sessions use the outbox and this role may not see since when"
+        yield "hidden", f"{they}: grant pg_read_all_stats to it"
 
 
 def _who(blocker: Blocker) -> str:

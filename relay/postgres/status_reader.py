@@ -16,7 +16,7 @@ from relay.postgres.cursor_store import read_cursor
 from relay.postgres.rotation import read_blockers
 from relay.postgres.window_reader import xid_arrays
 
-__all__ = ["read_status"]
+__all__ = ["pending_ranges", "read_status"]
 
 _SQL = sql.load("status")
 _WINDOW = sql.load("window")
@@ -53,6 +53,15 @@ def read_status(connection: Connection) -> Status:
 
 
 def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
+    parameters = {**pending_ranges(connection, cursor), "limit": PENDING_COUNTED_MAX}
+    counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
+    if counted is None:
+        raise AssertionError("a count is one row")
+    return int(str(counted[0])), float(str(counted[1]))
+
+
+def pending_ranges(connection: Connection, cursor: Cursor) -> dict[str, str]:
+    """Where the committed events lie that are not published yet, as statements are bound to it."""
     row = connection.execute(_WINDOW["window_snapshot"]).fetchone()
     now = Snapshot.parse(str(row and row[0]))
     windows = [one.window for one in cursor.ahead(now)]
@@ -61,17 +70,12 @@ def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
         windows.append(replace(cursor.window, above=rest_above))
     spans = [(span, window) for window in windows for span in window.ranges()]
     low, high = xid_arrays([span for span, _ in spans])
-    parameters = {
+    return {
         "low": low,
         "high": high,
         "after": _array(window.above for _, window in spans),
         "upto": _array(window.upto for _, window in spans),
-        "limit": PENDING_COUNTED_MAX,
     }
-    counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
-    if counted is None:
-        raise AssertionError("a count is one row")
-    return int(str(counted[0])), float(str(counted[1]))
 
 
 def _array(numbers: Iterable[int]) -> str:

@@ -88,7 +88,7 @@ class PageReader:
     """
 
     def __init__(self, place: Place, manner: Manner | None = None) -> None:
-        """`manner` names the session after how its relay leads, which `relay status` reads there."""
+        """`manner` names the session after how its relay leads, for `relay status`."""
         name = "pages" if manner is None else f"pages {manner.in_a_session}"
         self._connection = connect(place, name)
 
