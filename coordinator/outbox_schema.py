@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 # outbox has its own: the channel, the table of revisions, and what the relay's sessions are called.
 _QUALIFIER = re.compile(r"\boutbox(?=\.|'::regnamespace)|(?<=\bschema )outbox\b")
 _NAMESAKE = re.compile(r"\boutbox(?=_wake\b|_alembic_version(?:_pkc)?\b)")
-_SESSION = re.compile(r"(?<=')relay (?=(?:cursor|lease)\b)")
+_SESSION = re.compile(r"(?<=')relay (?=(?:cursor|lease|pages)\b)")
 _ONCE = re.compile(
     r"^-- Once in a database:\n.*?(?:^-- In each outbox:\n|\Z)", re.MULTILINE | re.DOTALL
 )

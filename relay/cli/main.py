@@ -29,6 +29,7 @@ __all__ = ["main"]
 _COMMANDS = (
     "run",
     "status",
+    "doctor",
     "parked",
     "pause",
     "resume",

@@ -144,5 +144,7 @@ def _service(
         seat,
         vitals,
         listening=shared.wakeup == "listen",
+        delivery=shared.delivery,
+        envelope=shared.envelope,
         logger=log,
     )

@@ -43,7 +43,8 @@ class Status:
     """What is waiting, who leads, and what is in the way.
 
     `parked` events are set aside; `held` keys and topics wait, since one of them is or an operator
-    paused them.
+    paused them. `delivery` and `envelope` are the leader's; None where nobody leads, or its session
+    does not tell (behind a pooler, or a relay of an earlier release).
     """
 
     pending: int
@@ -56,6 +57,8 @@ class Status:
     blocked: Blocked | None
     retained: Retained = field(default_factory=Retained)
     blockers: Blockers = field(default_factory=Blockers)
+    delivery: str | None = None
+    envelope: str | None = None
 
     @property
     def pending_is_at_least(self) -> bool:

@@ -14,6 +14,7 @@ from relay.address import Place
 from relay.core import effects as do
 from relay.core import inputs as told
 from relay.core.machine import Relay
+from relay.core.manner import Delivery, EnvelopeName, Manner
 from relay.core.pacing import retry_rest_s
 from relay.daemon.clock import monotonic_s, rest
 from relay.daemon.elector import Elector
@@ -64,6 +65,8 @@ class Service:
         vitals: Vitals,
         *,
         listening: bool,
+        delivery: Delivery,
+        envelope: EnvelopeName,
         logger: Logger = log,
     ) -> None:
         """`place` is asked for each connection, as its password may have been changed.
@@ -73,7 +76,8 @@ class Service:
         `seat`: what the outboxes of this process know of each other; `vitals` is told how this
         one gets on; `logger` names it.
 
-        `listening`: it sleeps, and writers wake it; else it polls.
+        `listening`: it sleeps, and writers wake it; else it polls. `delivery` and `envelope`: what
+        the sinks made by `make_sink` do, which is told of.
         """
         self._place = place
         self._listening = listening
@@ -91,6 +95,7 @@ class Service:
             owner, self._leases, monotonic_s, self._lease_request_failed, vitals.answered, seat
         )
         self._owner = owner
+        self._manner = Manner.of(owner, delivery, envelope)
         self._failures = 0
 
     def run(self, until_drained: bool) -> None:
@@ -173,7 +178,7 @@ class Service:
     def _publish(self, term: int, leaving: threading.Event, until_drained: bool) -> bool:
         with (
             closing(connect(self._place(), "cursor")) as connection,
-            closing(PageReader(self._place())) as reader,
+            closing(PageReader(self._place(), self._manner)) as reader,
             closing(ReadAhead(reader)) as pages,
             closing(self._housekeeping(term)) as housekeeping,
             self._wakeup() as wakeup,
@@ -183,6 +188,7 @@ class Service:
             if epoch.restored_upto is not None:
                 self._log.warning("restored", upto_position=epoch.restored_upto)
             leading = {"term": term, "epoch": epoch.id, "outbox_id": outbox, "wakeup": wakes}
+            leading |= {"delivery": self._manner.delivery, "envelope": self._manner.envelope}
             self._log.info("leading", **leading, owner=self._owner)
             self._vitals.leads(term, partial(self._elector.trusted, term))
             self._sink.enter(epoch.id, outbox)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from relay import sql
 from relay.core.blockers import BLOCKS_AFTER_S
 from relay.core.cursor import Cursor
+from relay.core.manner import Manner
 from relay.core.snapshot import Snapshot
 from relay.core.status import PENDING_COUNTED_MAX, Blocked, Retained, Status
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
@@ -15,7 +16,7 @@ from relay.postgres.cursor_store import read_cursor
 from relay.postgres.rotation import read_blockers
 from relay.postgres.window_reader import xid_arrays
 
-__all__ = ["read_status"]
+__all__ = ["pending_ranges", "read_status"]
 
 _SQL = sql.load("status")
 _WINDOW = sql.load("window")
@@ -30,12 +31,14 @@ def read_status(connection: Connection, limit_s: float = 0.0) -> Status:
         cursor = read_cursor(connection)
         pending, oldest_s = _pending(connection, cursor)
         lease = connection.execute(_SQL["status_lease"]).fetchone()
+        sessions = connection.execute(_SQL["status_manner"], {}).fetchall()
         parked = connection.execute(_SQL["status_parked"]).fetchone()
         retained = _retained(connection)
         blockers = read_blockers(connection, BLOCKS_AFTER_S)
     if lease is None or parked is None:
         raise AssertionError("lease and count are one row each")
     leader, term, event, reason, since_s = lease
+    manner = Manner.leading(str(leader), (str(one) for (one,) in sessions))
     return Status(
         pending=pending,
         oldest_pending_seconds=oldest_s,
@@ -47,10 +50,21 @@ def read_status(connection: Connection, limit_s: float = 0.0) -> Status:
         blocked=Blocked(str(event), str(reason), float(str(since_s))) if event else None,
         retained=retained,
         blockers=blockers,
+        delivery=None if manner is None else manner.delivery,
+        envelope=None if manner is None else manner.envelope,
     )
 
 
 def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
+    parameters = {**pending_ranges(connection, cursor), "limit": PENDING_COUNTED_MAX}
+    counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
+    if counted is None:
+        raise AssertionError("a count is one row")
+    return int(str(counted[0])), float(str(counted[1]))
+
+
+def pending_ranges(connection: Connection, cursor: Cursor) -> dict[str, str]:
+    """Where the committed events lie that are not published yet, as statements are bound to it."""
     row = connection.execute(_WINDOW["window_snapshot"]).fetchone()
     now = Snapshot.parse(str(row and row[0]))
     windows = [one.window for one in cursor.ahead(now)]
@@ -59,17 +73,12 @@ def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
         windows.append(replace(cursor.window, above=rest_above))
     spans = [(span, window) for window in windows for span in window.ranges()]
     low, high = xid_arrays([span for span, _ in spans])
-    parameters = {
+    return {
         "low": low,
         "high": high,
         "after": _array(window.above for _, window in spans),
         "upto": _array(window.upto for _, window in spans),
-        "limit": PENDING_COUNTED_MAX,
     }
-    counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
-    if counted is None:
-        raise AssertionError("a count is one row")
-    return int(str(counted[0])), float(str(counted[1]))
 
 
 def _array(numbers: Iterable[int]) -> str:

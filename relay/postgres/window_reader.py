@@ -7,6 +7,7 @@ import psycopg
 from relay import sql
 from relay.address import Place
 from relay.core.inputs import Rows
+from relay.core.manner import Manner
 from relay.core.window import CHUNK_BITS, Chunk, Page, Window, pages_of
 from relay.postgres.connect import Connection, connect, pinned_transaction, translated_errors
 
@@ -86,8 +87,10 @@ class PageReader:
     below them are not given out again, and the same rows are read.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._connection = connect(place, "pages")
+    def __init__(self, place: Place, manner: Manner | None = None) -> None:
+        """`manner` names the session after how its relay leads, for `relay status`."""
+        name = "pages" if manner is None else f"pages {manner.in_a_session}"
+        self._connection = connect(place, name)
 
     def read(self, window: Window, page: Page) -> Rows:
         """See PageSource.read."""

@@ -4,6 +4,12 @@ select case when expires_at > clock_timestamp() then owner end, term, blocked_ev
        extract(epoch from clock_timestamp() - blocked_since)::float8
 from outbox.lease;
 
+-- status_manner: how the leaders of this outbox lead, as their sessions say it (core/manner.py).
+-- Index: the catalogs'.    Lock: none.
+select substr(application_name, length('relay pages ') + 1)
+from pg_stat_activity
+where datname = current_database() and application_name like 'relay pages _%%';
+
 -- status_pending: how many committed events are not yet published, counted up to a limit, and the
 -- age of the oldest.
 -- Index: event_txid_idx, one range scan for each range of ids and leaf.    Lock: none.

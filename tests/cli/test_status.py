@@ -36,6 +36,8 @@ def test_it_has_these_keys_and_nobody_leads_a_new_outbox(database_url: str) -> N
         "window": 0,
         "blocked": None,
         "blockers": {"named": [], "hidden": 0},
+        "delivery": None,
+        "envelope": None,
     }
 
 

@@ -105,9 +105,16 @@ TABLE = """
     lease_leader             -         -         x       x         -         -         -
     lease_hand_over          -         -         x       -         -         -         -
     status_lease             -         -         x       x         -         -         -
+    status_manner            x         x         x       x         x         x         x
     status_pending           -         -         x       x         -         -         -
     status_parked            -         -         x       x         -         x         -
     status_retained          -         -         x       x         -         -         -
+    doctor_server            x         x         x       x         x         x         x
+    doctor_settings          x         x         x       x         x         x         x
+    doctor_standbys          x         x         x       x         x         x         x
+    doctor_privileges        x         x         x       x         -         x         -
+    doctor_pending           -         -         x       -         -         -         -
+    doctor_recent            -         -         x       -         -         -         -
     board_passed             -         -         x       x         -         -         -
     board_relays             x         x         x       x         x         x         x
     board_waiting            -         -         x       -         -         x         -
