@@ -34,6 +34,8 @@ def test_a_status_can_be_written_as_json() -> None:
         "retained": {"ring_bytes": 9, "leaves_in_use": 1, "oldest_kept_seconds": None},
         "blockers": {"named": [], "hidden": 2},
         "pending_is_at_least": False,
+        "delivery": None,
+        "envelope": None,
     }
 
 
