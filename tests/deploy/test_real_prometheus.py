@@ -77,7 +77,9 @@ def prometheus(relay: RelayProcess, tmp_path: Path) -> Iterator[Prometheus]:
         try:
             listens = until(lambda: _LISTENS.search(log.read_text()), what="a port of Prometheus")
             assert listens
-            yield Prometheus(int(listens[1]))
+            port = int(listens[1])
+            until(lambda: asked(port, "/-/ready").status == 200, what="Prometheus to be ready")
+            yield Prometheus(port)
         finally:
             process.terminate()
 
