@@ -14,6 +14,7 @@ import pytest
 from tests.relay.events import connected, emit
 from tests.support.kafka import Broker
 from tests.support.processes import StartRelay, environment
+from tests.support.terminal import heed_ctrl_c
 
 ENDS_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
@@ -22,7 +23,12 @@ ENDS_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where appl
 def watching(url: str, *args: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "relay.cli.main", "status", "--watch", "0.5", *args]
     process = subprocess.Popen(
-        command, env=environment(url, ""), stdout=subprocess.PIPE, text=True, bufsize=1
+        command,
+        env=environment(url, ""),
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=heed_ctrl_c,
     )
     try:
         yield process

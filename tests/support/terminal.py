@@ -17,7 +17,7 @@ from select import select
 
 from tests.support.wait import until
 
-__all__ = ["Seen", "on_a_terminal"]
+__all__ = ["Seen", "heed_ctrl_c", "on_a_terminal"]
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FRAME = "\x1b[H"
@@ -41,6 +41,12 @@ class Seen:
         return max(map(len, _SEQUENCE.sub("", self.raw).splitlines()), default=0)
 
 
+def heed_ctrl_c() -> None:
+    """For the child: a shell that runs the tests in the background has SIGINT ignored, and its
+    children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def on_a_terminal(
     *args: str,
     columns: int,
@@ -57,6 +63,7 @@ def on_a_terminal(
         stdout=its,
         stderr=its,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     os.close(its)
     came, asked = bytearray(), list[bool]()
