@@ -17,7 +17,16 @@ from select import select
 
 from tests.support.wait import until
 
-__all__ = ["Seen", "heed_ctrl_c", "on_a_terminal"]
+__all__ = ["Seen", "HEEDING_CTRL_C", "on_a_terminal"]
+
+HEEDING_CTRL_C = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from relay.cli.main import main; main(prog_name='relay')",
+]
+"""`relay`. A shell that runs the tests in the background has SIGINT ignored, and its children
+inherit that."""
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FRAME = "\x1b[H"
@@ -41,12 +50,6 @@ class Seen:
         return max(map(len, _SEQUENCE.sub("", self.raw).splitlines()), default=0)
 
 
-def heed_ctrl_c() -> None:
-    """For the child: a shell that runs the tests in the background has SIGINT ignored, and its
-    children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def on_a_terminal(
     *args: str,
     columns: int,
@@ -57,13 +60,12 @@ def on_a_terminal(
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay.cli.main", *args],
+        [*HEEDING_CTRL_C, *args],
         env={**environment, "TERM": "xterm-256color"},
         stdin=its,
         stdout=its,
         stderr=its,
         start_new_session=True,
-        preexec_fn=heed_ctrl_c,
     )
     os.close(its)
     came, asked = bytearray(), list[bool]()
