@@ -39,6 +39,7 @@ __all__ = [
     "operator",
     "schema",
     "service_manager",
+    "told",
 ]
 
 KAFKA_PREFIX = "RELAY_KAFKA_"
@@ -178,6 +179,11 @@ def _message(faults: list[str]) -> str:
 def operator() -> str:
     """Who runs this command, for the record of what was done: the user, at which machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def told() -> Mapping[str, str]:
+    """What the environment says to the relay, as it stands: it may be wrong, and hold secrets."""
+    return {name: value for name, value in os.environ.items() if name.startswith("RELAY_")}
 
 
 def service_manager() -> tuple[str, float | None]:

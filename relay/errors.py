@@ -4,6 +4,7 @@
     ├── BadConfiguration   yours: names every setting that is wrong; exit 78, no restart heals it
     ├── SchemaMismatch     yours: run `relay migrate`; exit 78
     ├── UnsafeDatabase     yours: publishing could lose or reorder; says what to change; exit 78
+    ├── EventsAwaitTopics  yours: all is published but events whose topics are missing; names them
     ├── EventsPending      yours: it would throw away what is not done yet; says how many
     ├── BadRows            yours: rows to be taken over that the outbox refuses; names each
     ├── Fenced             nobody's: another relay leads now; step down, it heals by itself
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "BadConfiguration",
     "BadRows",
+    "EventsAwaitTopics",
     "EventsPending",
     "Fenced",
     "IllegalTransition",
@@ -59,6 +61,10 @@ class UnsafeDatabase(RelayError):
     """The database would let events be lost or reordered: a changed default, a writable txid."""
 
     exit_code = 78
+
+
+class EventsAwaitTopics(RelayError):
+    """All is published, but for events that wait for topics which do not exist."""
 
 
 class EventsPending(RelayError):

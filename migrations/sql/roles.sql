@@ -126,6 +126,8 @@ grant select, insert, delete on inbox.recent to outbox_consumer;
 -- payloads too, and cannot take back what was noted of it.
 grant usage on schema outbox to outbox_operator;
 grant select on outbox.parked, outbox.hold to outbox_operator;
+-- Whether events of a topic that is to be paused are known; no key and no payload.
+grant select (topic, position) on outbox.event to outbox_operator;
 grant update (released_at), delete on outbox.parked to outbox_operator;
 grant insert (topic, key, reason, paused_by), update (released_at) on outbox.hold to outbox_operator;
 grant insert on outbox.parked_action to outbox_operator;

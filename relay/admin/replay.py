@@ -89,7 +89,7 @@ def replay(
             began_s = monotonic_s()
             outcome = _sent(sink, batch, stopping, on_trouble)
             if not isinstance(outcome, Acked):
-                reason = outcome.reason if isinstance(outcome, Refused) else None
+                reason = _why(outcome) if isinstance(outcome, Refused) else None
                 return replace(done, why_not=reason)
             done = Replayed(done.events + len(batch), batch[-1].place)
             on_sent(len(batch), batch[-1].place)
@@ -98,6 +98,10 @@ def replay(
     except Unreachable as problem:
         return replace(done, why_not=str(problem))
     return replace(done, complete=True)
+
+
+def _why(refused: Refused) -> str:
+    return refused.reason if refused.topic is None else f"topic {refused.topic}: {refused.reason}"
 
 
 def _batches(retained: Retained, order: Order) -> Iterator[list[Placed]]:

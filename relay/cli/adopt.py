@@ -74,10 +74,11 @@ def _topics(found: adoption.Adopted) -> list[str]:
 
 
 def _looked(found: adoption.Adopted) -> str:
-    lines = [f"{found.rows:,} rows of {found.table} would become events", *_topics(found)]
+    lines = [f"{found.rows:,} rows of {found.table} fit, and would become events", *_topics(found)]
     if found.bad:
         lines.append(
-            f"{len(found.bad):,} rows are refused, and all from the first of them on wait:"
+            f"{len(found.bad):,} rows are refused; until they are mended "
+            "`relay adopt` stops before the batch of the first:"
         )
         lines += [f"  {one}" for one in found.bad]
     return "\n".join(lines)

@@ -1,15 +1,4 @@
-"""The group of commands, and what their exit codes mean.
-
-0   done
-1   failed, or a proof did not hold
-2   a mistake on the command line
-69  database or broker cannot be reached (commands that do not wait for them)
-70  a bug: an invariant is broken
-75  stopped before everything in flight was acknowledged; it is sent again by the next relay; a
-    replay says how to go on; or an undo failed, and `relay recover` is to be run again
-78  bad configuration, missing or other schema, unsafe database, an undo that no module registers: a
-    restart will not heal it
-"""
+"""The group of commands, and what their exit codes mean (exit_codes.py)."""
 
 from __future__ import annotations
 
@@ -22,6 +11,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("relay: this installation can only write events: pip install 'outbox-relay[relay]'")
 
+from relay.cli.exit_codes import EXIT_CODES
 from relay.errors import RelayError
 
 __all__ = ["main"]
@@ -29,6 +19,7 @@ __all__ = ["main"]
 _COMMANDS = (
     "run",
     "status",
+    "top",
     "doctor",
     "parked",
     "pause",
@@ -38,8 +29,15 @@ _COMMANDS = (
     "migrate",
     "recover",
     "adopt",
+    "config",
+    "completion",
     "demo",
     "bench",
+)
+
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(
+    f"  {code:<3} {what}" for code, what in EXIT_CODES.items()
 )
 
 
@@ -67,7 +65,7 @@ class _Relay(click.Group):
             sys.exit(problem.exit_code)
 
 
-@click.group(cls=_Relay)
+@click.group(cls=_Relay, epilog=_EPILOG)
 @click.version_option(package_name="outbox-relay")
 def main() -> None:
     """Publishes the events of a PostgreSQL outbox to Kafka: all of them, in order per key."""

@@ -14,6 +14,7 @@ import click
 
 from relay import config
 from relay.cli.options import chosen_outbox, outbox_option
+from relay.core.printable import printable
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.parked_desk import By, Chosen, Copy, ParkedDesk, Touched, Waiting
@@ -72,6 +73,10 @@ def the_desk() -> Iterator[ParkedDesk]:
 
 def performed(done: str, touched: list[Touched], dry_run: bool, as_json: bool) -> None:
     """Say what was done to which keys."""
+    if not touched:
+        click.echo(
+            f"relay: nothing that could be {done} was found; see `relay parked list`", err=True
+        )
     if as_json:
         click.echo(json.dumps([asdict(one) for one in touched]))
         return
@@ -79,8 +84,6 @@ def performed(done: str, touched: list[Touched], dry_run: bool, as_json: bool) -
     for one in touched:
         events = f", {len(one.events)} events" if len(one.events) > 1 else ""
         click.echo(f"{verb}: {_name(one.topic, one.key, one.events)}{events}")
-    if not touched:
-        click.echo(f"nothing that could be {done} was found; see `relay parked list`")
 
 
 @click.group()
@@ -122,7 +125,7 @@ def show(event_id: UUID, payload: bool, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     for one in found:
-        click.echo("\n".join(f"{name:14}{value}" for name, value in one.items()))
+        click.echo("\n".join(f"{name:14}{printable(str(value))}" for name, value in one.items()))
 
 
 @parked.command()
@@ -206,9 +209,10 @@ def _for_people(one: Waiting) -> str:
     behind = f", {one.events - 1:,} behind it" if one.event_id and one.events > 1 else ""
     count = f"{one.events:,} events wait" if one.event_id is None else f"waits{behind}"
     soon = "; released, the leader takes it up at once" if one.released else ""
-    return f"{what}\n    {count}, since {one.since_seconds:,.0f} s{soon}\n    {one.reason}"
+    reason = printable(one.reason)
+    return f"{what}\n    {count}, since {one.since_seconds:,.0f} s{soon}\n    {reason}"
 
 
 def _name(topic: str, key: str | None, events: tuple[str, ...]) -> str:
-    named = f"topic {topic}" if key is None else f"topic {topic} key {key!r}"
+    named = f"topic {printable(topic)}" + ("" if key is None else f" key {key!r}")
     return named + (f" event {events[0]}" if len(events) == 1 else "")

@@ -6,9 +6,15 @@ import click
 
 from relay import config
 from relay.cli.parked import action_options, performed, the_desk
-from relay.postgres.parked_desk import By
+from relay.core.printable import printable
+from relay.postgres.parked_desk import NEWEST_LOOKED_AT, By
 
 __all__ = ["pause"]
+
+_NOT_KNOWN = (
+    "relay: no event of topic {} is among the newest {:,}: if it is a typing error, take it back "
+    "with `relay resume`"
+)
 
 
 @click.command()
@@ -24,4 +30,6 @@ def pause(
     """
     with the_desk() as desk:
         touched = desk.pause(topic, key, By(who or config.operator(), why, dry_run))
+        if desk.is_known(topic) is False:
+            click.echo(_NOT_KNOWN.format(printable(topic), NEWEST_LOOKED_AT), err=True)
     performed("paused", touched, dry_run, as_json)

@@ -36,7 +36,11 @@ __all__ = ["run"]
 
 
 @click.command()
-@click.option("--until-drained", is_flag=True, help="End with 0 as soon as nothing is pending.")
+@click.option(
+    "--until-drained",
+    is_flag=True,
+    help="End once nothing is pending: with 0, or 1 where events wait for a missing topic.",
+)
 @click.option("--source", help="ce_source of every event. [env: RELAY_SOURCE]")
 @click.option("--bootstrap-servers", help="Kafka brokers. [env: RELAY_KAFKA_BOOTSTRAP_SERVERS]")
 @click.option(

@@ -13,6 +13,7 @@ from functools import partial
 from relay.address import Place
 from relay.core import effects as do
 from relay.core import inputs as told
+from relay.core.checkup import named_briefly
 from relay.core.machine import Relay
 from relay.core.manner import Delivery, EnvelopeName, Manner
 from relay.core.pacing import retry_rest_s
@@ -24,7 +25,7 @@ from relay.daemon.narrator import Narrator
 from relay.daemon.pump import Pump
 from relay.daemon.readahead import ReadAhead
 from relay.daemon.shutdown import DRAIN_LIMIT_S, Stopping
-from relay.errors import Fenced, Unreachable
+from relay.errors import EventsAwaitTopics, Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
 from relay.observe.logs import Logger, log
@@ -120,12 +121,24 @@ class Service:
         try:
             while not self._stopping.is_set():
                 if self._serve_once(until_drained) and until_drained:
-                    self._log.info("drained")
+                    self._drained()
                     return
         finally:
             if self._elector.stop():
                 self._leases.close()
             self._log.info("stopped", owner=self._owner)
+
+    def _drained(self) -> None:
+        """Raises EventsAwaitTopics: set aside they are not pending, and not published either."""
+        with closing(connect(self._place(), "status")) as connection:
+            missing = AwaitedTopics(connection).missing()
+        if missing:
+            named = named_briefly(missing)
+            raise EventsAwaitTopics(
+                f"drained, but for events that wait for topics which do not exist: {named}; "
+                "make them, or run with --create-topics, and run this again"
+            )
+        self._log.info("drained")
 
     def _database_ready(self) -> bool:
         """Wait until the database answers, and see that it is fit to publish from.

@@ -12,12 +12,21 @@ from relay.postgres.cursor_store import read_cursor
 from relay.postgres.parking import AwaitedTopics
 from relay.postgres.status_reader import pending_ranges
 
-__all__ = ["read_demands", "read_server", "unmet_privileges"]
+__all__ = ["latency_s", "read_demands", "read_server", "unmet_privileges"]
 
 EVENTS_LOOKED_AT_MAX = 100_000
 NEWEST_LOOKED_AT = 10_000
 
 _SQL = sql.load("doctor")
+_RETAINED = sql.load("retained")
+
+
+def latency_s(connection: Connection, monotonic: Callable[[], float]) -> float:
+    """Seconds that an answer takes."""
+    with translated_errors():
+        began_s = monotonic()
+        connection.execute(_RETAINED["retained_now"]).fetchone()
+        return monotonic() - began_s
 
 
 def read_server(
@@ -25,11 +34,11 @@ def read_server(
 ) -> Server:
     """The server, as this connection sees it; `wall` is this machine's clock."""
     with translated_errors():
-        # Twice: the first answer takes as long as the server needs to read its catalogs.
-        connection.execute(_SQL["doctor_server"]).fetchone()
+        latency_s(connection, monotonic)
+        taken_s = latency_s(connection, monotonic)
         began_s, at_s = monotonic(), wall()
         row = connection.execute(_SQL["doctor_server"]).fetchone()
-        latency_s = monotonic() - began_s
+        uncertain_s = (monotonic() - began_s) / 2
         bound = {"names": list(SETTINGS)}
         settings = connection.execute(_SQL["doctor_settings"], bound).fetchall()
         standbys = connection.execute(_SQL["doctor_standbys"]).fetchone()
@@ -39,12 +48,12 @@ def read_server(
     return Server(
         version=str(version),
         user=str(user),
-        latency_s=latency_s,
+        latency_s=taken_s,
         is_standby=bool(is_standby),
         # A pooler makes up the number that it tells its clients.
         is_pooled=_int(pid) != connection.info.backend_pid,
-        clock_ahead_s=float(str(clock_s)) - (at_s + latency_s / 2),
-        uncertain_s=latency_s / 2,
+        clock_ahead_s=float(str(clock_s)) - (at_s + uncertain_s),
+        uncertain_s=uncertain_s,
         connections_free=free if _int(own_limit) < 0 else min(free, _int(own_limit) - _int(ours)),
         settings={str(name): str(value) for name, value in settings},
         standbys=Standbys(_int(connected), None if waited_for is None else _int(waited_for)),

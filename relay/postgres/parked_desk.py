@@ -16,9 +16,12 @@ from dataclasses import asdict, dataclass, field
 import psycopg
 
 from relay import sql
+from relay.errors import UnsafeDatabase
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
 
-__all__ = ["By", "Chosen", "Copy", "ParkedDesk", "Touched", "Waiting"]
+__all__ = ["NEWEST_LOOKED_AT", "By", "Chosen", "Copy", "ParkedDesk", "Touched", "Waiting"]
+
+NEWEST_LOOKED_AT = 10_000
 
 _SQL = sql.load("parked")
 
@@ -124,6 +127,17 @@ class ParkedDesk:
         bound: dict[str, object] = {"topic": topic, "key": key, "who": by.who, "why": by.why}
         with self._acting(by):
             return self._noted("pause", self._rows("parked_pause", bound), by)
+
+    def is_known(self, topic: str) -> bool | None:
+        """Whether an event of the topic is parked or among the newest; None: this role may not
+        see that."""
+        bound = {"topic": topic, "limit": NEWEST_LOOKED_AT}
+        try:
+            with translated_errors():
+                row = self._connection.execute(_SQL["parked_known"], bound).fetchone()
+        except UnsafeDatabase:
+            return None
+        return bool(row and row[0])
 
     def resume(self, topic: str, key: str | None, by: By) -> list[Touched]:
         """Let the leader release what was paused."""

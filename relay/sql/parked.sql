@@ -1,7 +1,11 @@
 -- parked_list: what is held, by topic and key, with the event that began it, why, since when, how
 -- many events wait, and by whom it is paused; then each parked event without a key.
--- Index: parked_key_idx for each hold.    Lock: none.
-select h.topic, h.key, h.event_id::text, h.reason,
+-- Index: parked_key_idx and parked_id_idx for each hold.    Lock: none.
+-- Why the event may be null: the one that began the hold can have been discarded since, and what
+-- is left waits for `relay parked retry`. With nothing left the leader ends the hold at its next look.
+select h.topic, h.key, case when head.is_there then h.event_id::text end,
+       case when head.is_there or h.event_id is null then h.reason
+            else 'the first was discarded; what is behind it waits for `relay parked retry`' end,
        extract(epoch from clock_timestamp() - h.since)::float8,
        case when h.key is null
             then (select count(*) from outbox.parked p where p.topic = h.topic)
@@ -10,7 +14,9 @@ select h.topic, h.key, h.event_id::text, h.reason,
                     and p.key = h.key) end,
        h.paused_by, h.released_at is not null
 from outbox.hold h
+cross join lateral (select exists (select from outbox.parked p where p.id = h.event_id) as is_there) head
 where (%(topic)s::text is null or h.topic = %(topic)s)
+  and (h.paused_by is not null or h.event_id is null or head.is_there or h.released_at is null)
   and (%(key)s::text is null or h.key = %(key)s)
   and (%(id)s::uuid is null or exists (
         select from outbox.parked p where p.id = %(id)s and p.topic = h.topic
@@ -86,6 +92,12 @@ where h.paused_by is null and h.released_at is null and h.topic = %(topic)s
 insert into outbox.hold (topic, key, reason, paused_by)
 values (%(topic)s, %(key)s, 'paused by ' || %(who)s || ': ' || %(why)s, %(who)s)
 returning topic, key, null::text;
+
+-- parked_known: whether an event of a topic is parked, or among the newest.
+-- Index: event_position_idx, from the end of each leaf; parked_key_idx.    Lock: none.
+select exists (select from (select topic from outbox.event order by position desc limit %(limit)s) newest
+               where topic = %(topic)s)
+       or exists (select from outbox.parked where topic = %(topic)s);
 
 -- parked_resume: asks the leader to release what was paused.
 -- Index: hold_key_idx.    Lock: those rows'.

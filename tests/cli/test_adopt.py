@@ -257,10 +257,10 @@ def test_a_dry_run_counts_and_lists_every_bad_row_and_changes_nothing(database_u
     assert outcome.exit_code == 1
     said = outcome.out.splitlines()
     assert said[:2] == [
-        "2 rows of public.legacy would become events",
+        "2 rows of public.legacy fit, and would become events",
         "             2  t",
     ]
-    assert said[2] == "2 rows are refused, and all from the first of them on wait:"
+    assert said[2].startswith("2 rows are refused; until they are mended `relay adopt` stops")
     assert [line.split(": must")[0] for line in said[3:]] == ["  row 1: topic", "  row 4: topic"]
     assert "secret" not in outcome.said
     assert (events(database_url), unpublished(database_url)) == ([], 4)

@@ -261,6 +261,21 @@ def test_an_event_without_a_key_is_discarded_by_its_id(
     assert [one["event_id"] for one in listed(database_url)] == ids[1:]
 
 
+def test_a_head_that_was_discarded_is_listed_no_more(
+    database_url: str, leader: PostgresCursorStore
+) -> None:
+    head, *_ = emit(database_url, "t", key="a", count=3)
+    emit(database_url, "t", key="b")
+    park_all(database_url, leader)
+    asked(database_url, "parked", "discard", "--id", head, "--yes-key", "a", "--why", "test data")
+    asked(database_url, "parked", "discard", "--key", "b", "--yes-key", "b", "--why", "test data")
+
+    # Before the leader's next look: of one key the rest waits on, of the other nothing is left.
+    (one,) = listed(database_url)
+    assert (one["key"], one["event_id"], one["events"]) == ("a", None, 2)
+    assert "relay parked retry" in one["reason"]
+
+
 def test_an_event_that_is_on_its_way_is_not_discarded(
     database_url: str, leader: PostgresCursorStore
 ) -> None:
@@ -270,7 +285,7 @@ def test_an_event_that_is_on_its_way_is_not_discarded(
     opened(leader)
     said = asked(
         database_url, "parked", "discard", "--id", head, "--yes-key", "a", "--why", "too late"
-    ).out
+    ).err
 
     assert "nothing that could be discarded was found" in said
     assert status(database_url)["parked"] == 1
@@ -296,3 +311,43 @@ def test_a_topic_is_paused_whole(database_url: str, leader: PostgresCursorStore)
     asked(database_url, "pause", "--topic", "t", "--why", "move of the cluster")
 
     assert taken_up(database_url, leader)[1] == frozenset([("t", None)])
+
+
+def test_a_topic_that_nobody_has_written_to_is_paused_with_a_warning(database_url: str) -> None:
+    emit(database_url, "orders")
+    known = asked(database_url, "pause", "--topic", "orders", "--why", "w")
+    misspelt = asked(database_url, "pause", "--topic", "oders", "--why", "w")
+    assert known.err == ""
+    assert "no event of topic oders" in misspelt.err
+    assert "relay resume" in misspelt.err
+
+
+# what is said of others' text, and of nothing
+
+
+def test_no_control_character_reaches_the_terminal(
+    database_url: str, leader: PostgresCursorStore
+) -> None:
+    emit(database_url, "t", key="a\x1b[2J")
+    park_all(database_url, leader)
+    asked(database_url, "pause", "--topic", "u", "--why", "x\x1b]0;title\x07")
+    said = asked(database_url, "parked", "list").out
+    assert "a\\x1b[2J" in said
+    assert "x\\x1b]0;title" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("parked", "retry", "--all"),
+        ("resume", "--topic", "t"),
+        ("parked", "retry", "--all", "--json"),
+    ],
+)
+def test_where_there_is_nothing_to_do_standard_error_says_so(
+    database_url: str, command: tuple[str, ...]
+) -> None:
+    outcome = asked(database_url, *command, "--why", "w")
+    assert "nothing that could be" in outcome.err
+    assert outcome.out in ("", "[]\n")

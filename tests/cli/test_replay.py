@@ -200,7 +200,7 @@ def test_what_the_broker_refuses_stops_it_with_the_command_to_go_on(outbox: Outb
     missing = f"{outbox.topic}.missing"
     outcome = outbox.relay("replay", "--key", "a", "--to-topic", missing)
     assert outcome.exit_code == 1
-    assert "STOPPED    the topic does not exist" in outcome.out
+    assert f"STOPPED    topic {missing}: the topic does not exist" in outcome.out
     assert f"relay replay --key a --to-topic {missing}\n" in outcome.out
 
 

@@ -131,3 +131,16 @@ def test_until_drained_takes_over_from_a_leader_that_died_rather_than_end_early(
     assert standby.wait() == 0
     assert len(lines_of(standby, "leading")) == 1
     assert len(read_topic(broker.bootstrap_servers, topic, at_least=20)) == 20
+
+
+def test_drained_but_for_a_missing_topic_is_not_done_and_says_so(
+    database_url: str, mock_broker: Broker, topic: str, relay_process: StartRelay
+) -> None:
+    mock_broker.create_topic(topic)
+    emit(database_url, topic)
+    emit(database_url, "no.such.topic")
+    relay = relay_process(database_url, mock_broker.bootstrap_servers, "--until-drained")
+    assert relay.wait() == 1
+    assert "topics which do not exist: no.such.topic" in relay.log_text()
+    assert not lines_of(relay, "drained")
+    assert len(read_topic(mock_broker.bootstrap_servers, topic)) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,15 +13,20 @@ import pytest
 from tests.relay.events import connected, emit
 from tests.support.kafka import Broker
 from tests.support.processes import StartRelay, environment
+from tests.support.terminal import HEEDING_CTRL_C
 
 ENDS_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
 
 @contextmanager
 def watching(url: str, *args: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "relay.cli.main", "status", "--watch", "0.5", *args]
+    command = [*HEEDING_CTRL_C, "status", "--watch", "0.5", *args]
     process = subprocess.Popen(
-        command, env=environment(url, ""), stdout=subprocess.PIPE, text=True, bufsize=1
+        command,
+        env=environment(url, ""),
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
     try:
         yield process

@@ -129,6 +129,6 @@ def test_the_commands_that_take_a_table_over_are_as_the_chapter_has_them(
         outcome = relay(*args, database_url=database_url)
         said.append((outcome.exit_code, outcome.out.splitlines()[0]))
     assert said == [
-        (0, "1 rows of public.outbox_messages would become events"),
+        (0, "1 rows of public.outbox_messages fit, and would become events"),
         (0, "1 rows of public.outbox_messages are events now"),
     ]

@@ -50,7 +50,7 @@ TABLE = """
     migrate --roles          -         -         -       -         -         -         -
     migrate --wakeup         -         -         -       -         -         -         -
 
-    read topics              -         -         x       -         -         -         -
+    read topics              -         -         x       -         -         x         -
     read keys                -         -         x       -         -         -         -
     read payloads            -         -         x       -         -         -         -
     read headers             -         -         x       -         -         -         -
@@ -184,6 +184,7 @@ TABLE = """
     parked_discard           -         -         x       -         -         x         -
     parked_release_empty     -         -         x       -         -         x         -
     parked_pause             -         -         x       -         -         x         -
+    parked_known             -         -         x       -         -         x         -
     parked_resume            -         -         x       -         -         x         -
     parked_note              -         -         -       -         -         x         -
 """

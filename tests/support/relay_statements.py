@@ -39,6 +39,7 @@ BOUND: Mapping[str, Mapping[str, object]] = {
     "board_waiting": {"limit": 1, "count_max": 1, "look_max": 1},
     "session_limited": {"limit": "1s"},
     "parked_pause": _KEY,
+    "parked_known": {"topic": "t", "limit": 1},
     "parked_resume": _KEY,
     "parked_note": {"action": "retry", "events": [], "positions": [], **_KEY},
     "parking_put": _ROWS,
