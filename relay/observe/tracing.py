@@ -51,7 +51,8 @@ MESSAGE_COUNT = "messaging.batch.message_count"
 MESSAGE_ID = "messaging.message.id"
 ERROR_TYPE = "error.type"
 
-NOT_EXPORTED = "spans are lost, publishing goes on; check OTEL_EXPORTER_OTLP_ENDPOINT; told once"
+NOT_EXPORTED = "spans are lost, publishing goes on; check the OTEL_* variables; told once"
+MISUNDERSTOOD = "OTEL_*: OpenTelemetry's SDK does not take the value of one of these variables"
 INSTALL = "OTEL_EXPORTER_OTLP_ENDPOINT is set: it needs pip install 'outbox-relay[tracing]'"
 
 
@@ -61,7 +62,7 @@ def configured(wanted: bool) -> Iterator[None]:
 
     Without it a provider that is there already is used, such as that of `opentelemetry-instrument`.
 
-    Raises BadConfiguration where the SDK or its exporter is not installed.
+    Raises BadConfiguration where the SDK or its exporter is not installed, or refuses a setting.
     """
     if not wanted:
         yield
@@ -86,14 +87,17 @@ def _provider() -> Any:
         )
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
-    except ModuleNotFoundError:
+    except ImportError:
         raise BadConfiguration(INSTALL) from None
     library = logging.getLogger("opentelemetry")
     library.propagate = False
     library.addHandler(_TellsOnce(logging.WARNING))
     named = Resource({"service.name": SERVICE}).merge(OTELResourceDetector().detect())
-    provider = TracerProvider(resource=Resource.create().merge(named))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        provider = TracerProvider(resource=Resource.create().merge(named))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except ValueError:
+        raise BadConfiguration(MISUNDERSTOOD) from None
     trace.set_tracer_provider(provider)
     return provider
 

@@ -21,8 +21,8 @@ from relay.errors import Fenced
 from relay.kafka.properties import producer_properties
 from relay.kafka.sink import KafkaSink
 from relay.observe.tracing import LINKS_MAX, TracedSink, traced
-from relay.postgres.window_reader import PageReader
 from relay.ports import Sink
+from relay.postgres.window_reader import PageReader
 from tests.relay.leader import leading, opened
 from tests.support.consume import Record, read_topic
 from tests.support.kafka import Broker
