@@ -17,6 +17,9 @@ restart) from the rest.
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from traceback import extract_tb
+
 __all__ = [
     "BadConfiguration",
     "BadRows",
@@ -28,7 +31,11 @@ __all__ = [
     "SchemaMismatch",
     "Unreachable",
     "UnsafeDatabase",
+    "told_bug",
 ]
+
+PLACES_MAX = 6
+"""Of those that an error came through, the innermost."""
 
 
 class RelayError(Exception):
@@ -90,3 +97,15 @@ class InvariantBroken(RelayError):
 
 class IllegalTransition(InvariantBroken):
     """The state machine was told something that it cannot be told in its state."""
+
+
+def told_bug(bug: BaseException) -> str:
+    """An error that nobody foresaw, by its kind and place: its text may quote a row or a password.
+
+    The places are written from the outermost to the one that raised it.
+    """
+    places = [
+        f"{PurePath(one.filename).name}:{one.lineno} {one.name}"
+        for one in extract_tb(bug.__traceback__)[-PLACES_MAX:]
+    ]
+    return f"a bug: {type(bug).__name__} at {' > '.join(places)}"

@@ -68,6 +68,7 @@ def run(
     memory.prepare()
     with (
         logs.configured(keys=configured.shared.log_keys) as last_words,
+        logs.ends_as_a_line(),
         tracing.configured(config.exports_traces()),
     ):
         stopping = stop_on_signals(last_words)

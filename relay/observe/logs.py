@@ -5,23 +5,29 @@ writes a line never waits (lines.py).
 
 A line about an event has its `event_id`, `topic`, `attempt` where it was tried, and the writer's
 `trace_id` if it stored one.
+
+Naive: only what the relay says itself goes through here. Then the night when something unforeseen
+happens is the one with a traceback among the lines, which no collector reads, and whose last line
+is the text of an error that may quote a row or a password. So what ends the process, what ends a
+thread and what a library warns of are lines as well. Of what is not the relay's own only kind and
+place are told: nobody knows what stands in its text.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from traceback import extract_tb
 
 import structlog
 from structlog.typing import EventDict
 
-from relay.errors import InvariantBroken, RelayError
+from relay.errors import InvariantBroken, RelayError, told_bug
 from relay.observe.lines import LineWriter
 
-__all__ = ["LastWords", "Logger", "configured", "log"]
+__all__ = ["LastWords", "Logger", "configured", "ends_as_a_line", "log"]
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -43,9 +49,6 @@ def configured(*, keys: bool = False) -> Iterator[LastWords]:
     Control characters in values are escaped by JSON, or by repr on a terminal. With `keys` lines
     about events tell their keys, which may be of persons.
 
-    A bug ends as a line as well, with its kind and place, and exit code 70: the text of an error
-    that nobody foresaw may hold what was worked on.
-
     Yields what waits for it sooner, for a thread that ends the process by `os._exit`.
     """
     # What the driver says of lost connections is told by whoever lost one, as a line of ours.
@@ -64,24 +67,47 @@ def configured(*, keys: bool = False) -> Iterator[LastWords]:
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+    library, hook = _Library(logging.WARNING), threading.excepthook
+    logging.getLogger().addHandler(library)
+    threading.excepthook = _tell_thread
     try:
         yield lines.close
-    except RelayError:
-        raise
-    except Exception as bug:  # noqa: BLE001 - whatever it is, it is told and ends the process
-        log.error("bug", kind=type(bug).__name__, at=_places(bug), advice=REPORT_IT)
-        raise SystemExit(InvariantBroken.exit_code) from None
     finally:
+        threading.excepthook = hook
+        logging.getLogger().removeHandler(library)
         lines.close(AT_EXIT_S)
+
+
+@contextmanager
+def ends_as_a_line() -> Iterator[None]:
+    """What ends the block is the last line, and then an exit: the code of a RelayError, or 70."""
+    try:
+        yield
+    except RelayError as problem:
+        log.error("ended", reason=str(problem), exit_code=problem.exit_code)
+        raise SystemExit(problem.exit_code) from None
+    except Exception as bug:  # noqa: BLE001 - whatever it is, it is told and ends the process
+        log.error("bug", reason=told_bug(bug), advice=REPORT_IT)
+        raise SystemExit(InvariantBroken.exit_code) from None
+
+
+class _Library(logging.Handler):
+    """A warning of a library: who said it, and not what."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.warning("library", by=record.name, at=f"{record.filename}:{record.lineno}")
+
+
+def _tell_thread(ended: threading.ExceptHookArgs) -> None:
+    # As Python has it: a thread may end itself by SystemExit.
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        thread = ended.thread.name if ended.thread else ""
+        log.error("bug", thread=thread, reason=told_bug(ended.exc_value), advice=REPORT_IT)
 
 
 def _without_key(_: object, __: str, line: EventDict) -> EventDict:
     line.pop("key", None)
     return line
-
-
-def _places(bug: Exception) -> list[str]:
-    return [f"{one.name}, line {one.lineno}" for one in extract_tb(bug.__traceback__)]
 
 
 def _dropped(count: int) -> str:
