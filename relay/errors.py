@@ -17,8 +17,7 @@ restart) from the rest.
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from traceback import extract_tb
+from traceback import walk_tb
 
 __all__ = [
     "BadConfiguration",
@@ -105,7 +104,7 @@ def told_bug(bug: BaseException) -> str:
     The places are written from the outermost to the one that raised it.
     """
     places = [
-        f"{PurePath(one.filename).name}:{one.lineno} {one.name}"
-        for one in extract_tb(bug.__traceback__)[-PLACES_MAX:]
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{line} {frame.f_code.co_name}"
+        for frame, line in walk_tb(bug.__traceback__)
     ]
-    return f"a bug: {type(bug).__name__} at {' > '.join(places)}"
+    return f"a bug: {type(bug).__name__} at {' > '.join(places[-PLACES_MAX:])}"
