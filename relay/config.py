@@ -32,6 +32,7 @@ __all__ = [
     "Configuration",
     "RelaySettings",
     "choose",
+    "exports_traces",
     "given_services",
     "kafka_properties",
     "load",
@@ -92,6 +93,13 @@ def _kafka_properties() -> tuple[Mapping[str, str], list[str]]:
 
 def _property(name: str) -> str:
     return name.lower().replace("_", ".")
+
+
+def exports_traces() -> bool:
+    """Whether the environment names a collector of spans; OpenTelemetry reads the rest itself."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true" and any(
+        os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")
+    )
 
 
 def load_database(outbox: str | None = None) -> Outbox:

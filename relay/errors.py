@@ -18,6 +18,8 @@ restart) from the rest.
 
 from __future__ import annotations
 
+from traceback import walk_tb
+
 __all__ = [
     "BadConfiguration",
     "BadRows",
@@ -30,7 +32,11 @@ __all__ = [
     "SchemaMismatch",
     "Unreachable",
     "UnsafeDatabase",
+    "told_bug",
 ]
+
+PLACES_MAX = 6
+"""Of those that an error came through, the innermost."""
 
 
 class RelayError(Exception):
@@ -96,3 +102,15 @@ class InvariantBroken(RelayError):
 
 class IllegalTransition(InvariantBroken):
     """The state machine was told something that it cannot be told in its state."""
+
+
+def told_bug(bug: BaseException) -> str:
+    """An error that nobody foresaw, by its kind and place: its text may quote a row or a password.
+
+    The places are written from the outermost to the one that raised it.
+    """
+    places = [
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{line} {frame.f_code.co_name}"
+        for frame, line in walk_tb(bug.__traceback__)
+    ]
+    return f"a bug: {type(bug).__name__} at {' > '.join(places[-PLACES_MAX:])}"

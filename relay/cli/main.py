@@ -12,7 +12,7 @@ except ModuleNotFoundError:
     sys.exit("relay: this installation can only write events: pip install 'outbox-relay[relay]'")
 
 from relay.cli.exit_codes import EXIT_CODES
-from relay.errors import RelayError
+from relay.errors import InvariantBroken, RelayError, told_bug
 
 __all__ = ["main"]
 
@@ -45,7 +45,8 @@ class _Relay(click.Group):
     """Loads a command's module only when it is called: `status` needs no librdkafka, `run` no
     terminal graphics.
 
-    Prints our errors as a sentence, without a traceback, and ends with their exit code.
+    Prints our errors as a sentence, without a traceback, and ends with their exit code. A bug is
+    told by its kind and place: a traceback ends with a text that may quote a row or a password.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -63,6 +64,11 @@ class _Relay(click.Group):
         except RelayError as problem:
             click.echo(f"relay: {problem}", err=True)
             sys.exit(problem.exit_code)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, OSError):
+            raise
+        except Exception as bug:  # noqa: BLE001 - whatever it is, it is told and ends the process
+            click.echo(f"relay: {told_bug(bug)}; please report this line", err=True)
+            sys.exit(InvariantBroken.exit_code)
 
 
 @click.group(cls=_Relay, epilog=_EPILOG)

@@ -27,7 +27,7 @@ from relay.kafka.properties import faults, producer_properties, transactional_pr
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import TopicMaker, Topics
 from relay.kafka.transactional_sink import TransactionalSink
-from relay.observe import logs
+from relay.observe import logs, tracing
 from relay.observe.systemd import Notifier, keep_told
 from relay.observe.vitals import AllVitals, Vitals
 from relay.outboxes import Outbox
@@ -70,7 +70,11 @@ def run(
     if configured.shared.failpoint:
         failpoints.arm_kill(configured.shared.failpoint)
     memory.prepare()
-    with logs.configured() as last_words:
+    with (
+        logs.configured(keys=configured.shared.log_keys) as last_words,
+        logs.ends_as_a_line(),
+        tracing.configured(config.exports_traces()),
+    ):
         stopping = stop_on_signals(last_words)
         name = f"{socket.gethostname()}/{os.getpid()}"
         with (

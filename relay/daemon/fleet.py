@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from traceback import extract_tb
 from typing import Protocol
 
 from relay.core.pacing import LONGEST_RESTART_S, restart_rest_s
 from relay.daemon.clock import monotonic_s, rest
-from relay.errors import RelayError
+from relay.errors import RelayError, told_bug
 from relay.observe.logs import log
 
 __all__ = ["Fleet", "Serves"]
@@ -88,8 +87,4 @@ def _exit_code(problem: Exception) -> int:
 
 
 def _told(problem: Exception) -> str:
-    """Ours as it is; of a bug only its kind and place, as its text may hold what it worked on."""
-    if isinstance(problem, RelayError):
-        return str(problem)
-    place = extract_tb(problem.__traceback__)[-1]
-    return f"a bug: {type(problem).__name__} in {place.name}, line {place.lineno}"
+    return str(problem) if isinstance(problem, RelayError) else told_bug(problem)

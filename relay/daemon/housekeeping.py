@@ -27,7 +27,7 @@ from relay.core.retention import (
     mark_every_s,
     next_pass_s,
 )
-from relay.errors import Fenced, RelayError
+from relay.errors import Fenced, RelayError, told_bug
 from relay.ports import AwaitedTopics, Rotation
 
 __all__ = ["Found", "Housekeeping", "Keeping", "RotationPass"]
@@ -190,7 +190,7 @@ class Housekeeping:
             self._on_trouble(str(problem))
             return next_pass_s([])
         except Exception as problem:  # noqa: BLE001 - a bug here must not end the thread unseen
-            self._on_trouble(f"a bug: {type(problem).__name__}")
+            self._on_trouble(told_bug(problem))
             return next_pass_s([])
         self._on_pass(replace(found, appeared=appeared))
         quiet = found.written == self._written and not found.blockers.named and not missing

@@ -14,6 +14,7 @@ from relay.core.blockers import Blocker, TellsSeldom
 from relay.core.machine import Relay
 from relay.core.parking import BEHIND, Parked
 from relay.core.retention import Emptied
+from relay.core.trace_context import trace_id
 from relay.daemon.clock import monotonic_s
 from relay.daemon.housekeeping import Found
 from relay.observe.logs import Logger, log
@@ -69,11 +70,12 @@ class Narrator:
             case do.Send(rows, _, _), told.Refused(reason, None, None) if len(rows) > 1:
                 advice = "sent again in halves; if it recurs, set RELAY_KAFKA_BATCH_SIZE lower"
                 self._log.warning("batch_refused", events=len(rows), reason=reason, advice=advice)
-            case do.ReportBlocked(event_id, reason), _:
+            case do.ReportBlocked(_, reason), _:
                 advice = (
                     "later events wait behind it; it goes on by itself once the broker takes it"
                 )
-                self._log.error("event_refused", event_id=event_id, reason=reason, advice=advice)
+                about = _about(relay.slice[0], relay.attempts)
+                self._log.error("event_refused", **about, reason=reason, advice=advice)
             case do.Save(_, unblocks, parked), told.Saved():
                 if unblocks:
                     self._log.info("event_accepted", advice="delivery goes on")
@@ -86,7 +88,7 @@ class Narrator:
                 advice = TOPIC_AWAITED if passing else KEY_WAITS
                 held = hold is not None
                 self._log.error(
-                    "event_parked", event_id=row[1], reason=reason, holds_key=held, advice=advice
+                    "event_parked", **_about(row), reason=reason, holds_key=held, advice=advice
                 )
 
     def broker_trouble(self, reason: str) -> None:
@@ -139,6 +141,16 @@ class Narrator:
         if reason != self._trouble:
             self._log.warning("housekeeping_failed", reason=reason, advice=NOT_EMPTIED)
         self._trouble = reason
+
+
+def _about(row: told.Row, attempt: int = 0) -> dict[str, object]:
+    """What a line says of an event; its key is left out there, unless it was asked for (logs)."""
+    said: dict[str, object] = {"event_id": row[1], "topic": row[2], "key": row[3]}
+    if attempt:
+        said["attempt"] = attempt
+    if found := trace_id(row):
+        said["trace_id"] = found
+    return said
 
 
 def _of(blocker: Blocker) -> dict[str, object]:

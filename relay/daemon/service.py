@@ -29,6 +29,7 @@ from relay.errors import EventsAwaitTopics, Fenced, Unreachable
 from relay.kafka.sink import KafkaSink
 from relay.kafka.topics import Topics
 from relay.observe.logs import Logger, log
+from relay.observe.tracing import traced
 from relay.observe.vitals import Vitals
 from relay.postgres.cluster import Epoch, check_schema, enter_epoch, outbox_name, refuse_hazards
 from relay.postgres.connect import Connection, connect
@@ -238,7 +239,7 @@ class Service:
         return Pump(
             store=PostgresCursorStore(connection, self._owner, term),
             pages=pages,
-            sink=self._sink,
+            sink=traced(self._sink),
             wakeup=wakeup,
             trusted=lambda: self._elector.trusted(term),
             clock=monotonic_s,

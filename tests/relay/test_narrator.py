@@ -136,3 +136,26 @@ def test_an_event_whose_size_was_known_is_not_called_a_refused_batch() -> None:
         Narrator().step(Relay(), do.Send([row_of(1), row_of(2)], 1, Reached("1@1", 2)), refused)
 
     assert lines == []
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def traced_row() -> told.Row:
+    return (*row_of(1)[:8], f'{{"traceparent": "00-{TRACE}-b7ad6b7169203331-01"}}')
+
+
+def test_a_line_about_an_event_names_its_topic_its_attempt_and_the_writers_trace() -> None:
+    blocked = Relay(rows=[traced_row()], attempts=3)
+    with capture_logs() as lines:
+        Narrator().step(blocked, do.ReportBlocked("id-1", "denied"), told.Saved(CURSOR))
+    about = {"event_id": "id-1", "topic": "t", "attempt": 3, "trace_id": TRACE}
+    assert about.items() <= lines[0].items()
+
+
+def test_so_does_the_line_about_one_that_is_parked() -> None:
+    saved = do.Save(CURSOR, parked=(Parked(traced_row(), "too large", ("t", "k")),))
+    with capture_logs() as lines:
+        Narrator().step(Relay(), saved, told.Saved(CURSOR))
+    about = {"event_id": "id-1", "topic": "t", "trace_id": TRACE}
+    assert about.items() <= lines[0].items()
