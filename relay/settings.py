@@ -39,6 +39,8 @@ class RelaySettings(BaseSettings):
     """Seconds for which published events are kept, while the ring has room."""
     retention_bytes: int | None = None
     wakeup: Literal["poll", "listen"] = "poll"
+    plaintext: Literal["no", "yes"] = "no"
+    """Whether to connect to other machines in the clear."""
     http: str = HTTP_DEFAULT
     """Where to serve those who watch, host:port; empty: nowhere."""
 
