@@ -19,7 +19,7 @@ from itertools import zip_longest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["ALLOWED", "may_be_to_brokers", "may_be_to_database"]
+__all__ = ["ALLOWED", "libpq_defaults", "may_be_to_brokers", "may_be_to_database"]
 
 ALLOWED = "yes"
 """The value of RELAY_PLAINTEXT that allows it."""
@@ -34,7 +34,7 @@ def may_be_to_database(url: str) -> bool:
     The string is a sound one. What it does not say is taken from the PG* variables, as libpq does.
     """
     given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
-    found = {**_libpq_defaults(), **given}
+    found = {**libpq_defaults(), **given}
     if "service" in given:
         # A file says the rest, on top of the variables; only what the string says is certain.
         found = {"host": "a.service", "sslmode": "", **given}
@@ -62,7 +62,7 @@ def may_be_to_brokers(bootstrap_servers: str, security_protocol: str) -> bool:
     return False
 
 
-def _libpq_defaults() -> dict[str, str]:
+def libpq_defaults() -> dict[str, str]:
     """What libpq takes where the string says nothing: of PG* variables, or its own."""
     return {
         option.keyword.decode(): option.val.decode()

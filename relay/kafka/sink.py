@@ -20,6 +20,7 @@ from relay.core.envelope import Envelope, Headers
 from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Recovered, Refused, Row, Rows, position
 from relay.core.reached import Reached
+from relay.kafka.certificates import Certificates
 from relay.kafka.client_state import ClientState
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
@@ -70,6 +71,7 @@ class KafkaSink:
         self._topics = topics
         self.client = ClientState()
         self._limits = Limits(self._properties)
+        self._certificates = Certificates(properties, clock)
         self._make_producer()
 
     def enter(self, epoch: str, outbox: str) -> None:
@@ -111,6 +113,7 @@ class KafkaSink:
         """See Sink.serve."""
         with suppress(*RAISED):
             self._producer.poll(0)
+        self._renew_credentials()
 
     def discard(self) -> None:
         """See Sink.discard."""
@@ -160,6 +163,7 @@ class KafkaSink:
 
     def _make_producer(self) -> None:
         self._failures = []
+        self._in_trouble = False
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
         self._credentials = self._credentials_now()
         self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
@@ -178,7 +182,14 @@ class KafkaSink:
 
         Nothing else would: no delivery times out, so one that cannot log in tries for ever, with
         the password that it was made with, and never fails in a way that ends it.
+
+        Naive: in the callback that tells of the refusal. It runs inside a call of the producer, and
+        this one's end would end that as well: the next callback finds none, and the client aborts
+        the process. So the callback leaves word only.
         """
+        if not self._in_trouble:
+            return
+        self._in_trouble = False
         now = self._credentials_now()
         if now is not None and now != self._credentials:
             self._producer.set_sasl_credentials(*now)
@@ -275,9 +286,9 @@ class KafkaSink:
         """A fatal error ends the producer even when no message has failed yet."""
         if error.fatal():
             self._failures.append((error, None))
-        self._renew_credentials()
+        self._in_trouble = True
         self.client.note(error)
-        self._on_trouble(error.str())
+        self._on_trouble(self._certificates.explained(error.str()))
 
     def _outcome(self, failures: list[Failure], rows: Rows) -> Input:
         """What the machine is told of failures: one refusal among them explains the others.
