@@ -14,7 +14,7 @@ import pytest
 
 from relay.admin import migrate
 from tests.cli.command import Outcome, relay
-from tests.support.certificates import DAY, ELSEWHERE, Authority, Certificate, self_signed
+from tests.support.certificates import ELSEWHERE, LONG_AGO, Authority, Certificate, self_signed
 from tests.support.listening import listening
 from tests.support.postgres import CrashablePostgres
 
@@ -84,7 +84,7 @@ def test_a_good_certificate_is_taken_by_verify_full(
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (lambda by: by.issue(ends_in=-DAY), "certificate verify failed: certificate has expired"),
+        (lambda by: by.issue(until=LONG_AGO), "certificate verify failed: certificate has expired"),
         (lambda by: by.issue(ELSEWHERE), 'does not match host name "127.0.0.1"'),
         (lambda _: Authority().issue(), "certificate chain: sslrootcert does not have its issuer"),
         (lambda _: self_signed(), "self-signed certificate: sslrootcert does not have its issuer"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 HERE = x509.IPAddress(ip_address("127.0.0.1"))
 ELSEWHERE = x509.DNSName("other.example")
-DAY = timedelta(days=1)
+FROM, LONG_AGO, TO = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2100))
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(f"authority {x509.random_serial_number()}")
         certificate = (
-            _certificate(self._key, self._name, DAY)
+            _certificate(self._key, self._name, TO)
             .issuer_name(self._name)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = _pem(certificate)
 
-    def issue(self, host: x509.GeneralName = HERE, ends_in: timedelta = DAY) -> Certificate:
-        """A server's, for `host`; with a time in the past it has expired."""
+    def issue(self, host: x509.GeneralName = HERE, *, until: datetime = TO) -> Certificate:
+        """A server's, for `host`; of LONG_AGO it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _certificate(key, _name("a server of a test"), ends_in)
+            _certificate(key, _name("a server of a test"), until)
             .issuer_name(self._name)
             .add_extension(x509.SubjectAlternativeName([host]), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -54,7 +54,7 @@ def self_signed() -> Certificate:
     """A server's that nobody signed but itself."""
     key, name = ec.generate_private_key(ec.SECP256R1()), _name("a server of a test")
     certificate = (
-        _certificate(key, name, DAY)
+        _certificate(key, name, TO)
         .issuer_name(name)
         .add_extension(x509.SubjectAlternativeName([HERE]), critical=False)
         .sign(key, hashes.SHA256())
@@ -63,16 +63,15 @@ def self_signed() -> Certificate:
 
 
 def _certificate(
-    key: ec.EllipticCurvePrivateKey, name: x509.Name, ends_in: timedelta
+    key: ec.EllipticCurvePrivateKey, name: x509.Name, until: datetime
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 2 * DAY)
-        .not_valid_after(now + ends_in)
+        .not_valid_before(FROM)
+        .not_valid_after(until)
     )
 
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
 
 from relay.demo.apache_kafka import ApacheKafka
 from relay.demo.embedded_postgres import free_port
-from tests.support.certificates import DAY, ELSEWHERE, Authority, self_signed
+from tests.support.certificates import ELSEWHERE, LONG_AGO, Authority, self_signed
 from tests.support.kafka import skip_without_jars
 
 USER: Final = "relay-user"
@@ -68,13 +68,13 @@ def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
     ca.write_bytes(authority.pem)
     certificates = {
         "good": authority.issue(),
-        "expired": authority.issue(ends_in=-DAY),
+        "expired": authority.issue(until=LONG_AGO),
         "elsewhere": authority.issue(ELSEWHERE),
         "alone": self_signed(),
     }
     addresses = {name: f"127.0.0.1:{free_port()}" for name in certificates}
     protocols = ["BROKER:PLAINTEXT", "CONTROLLER:PLAINTEXT"]
-    properties = {}
+    properties: dict[str, str] = {}
     for name, certificate in certificates.items():
         store = folder / f"{name}.pem"
         store.write_bytes(certificate.key + certificate.chain)
