@@ -22,6 +22,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("relay: this installation can only write events: pip install 'outbox-relay[relay]'")
 
+from relay.cli.printable import printable
 from relay.errors import RelayError
 
 __all__ = ["main"]
@@ -62,7 +63,7 @@ class _Relay(click.Group):
         try:
             return super().invoke(ctx)
         except RelayError as problem:
-            click.echo(f"relay: {problem}", err=True)
+            click.echo(f"relay: {printable(str(problem))}", err=True)
             sys.exit(problem.exit_code)
 
 

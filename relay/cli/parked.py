@@ -14,6 +14,7 @@ import click
 
 from relay import config
 from relay.cli.options import chosen_outbox, outbox_option
+from relay.cli.printable import printable
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.parked_desk import By, Chosen, Copy, ParkedDesk, Touched, Waiting
@@ -104,7 +105,7 @@ def list_(
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
         return
-    click.echo("\n".join(map(_for_people, found)) or "nothing is parked, held or paused")
+    click.echo(printable("\n".join(map(_for_people, found))) or "nothing is parked, held or paused")
 
 
 @parked.command()
@@ -122,7 +123,7 @@ def show(event_id: UUID, payload: bool, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     for one in found:
-        click.echo("\n".join(f"{name:14}{value}" for name, value in one.items()))
+        click.echo(printable("\n".join(f"{name:14}{value}" for name, value in one.items())))
 
 
 @parked.command()

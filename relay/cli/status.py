@@ -8,6 +8,7 @@ from contextlib import closing
 import click
 
 from relay.cli.options import chosen_outbox, outbox_option
+from relay.cli.printable import printable
 from relay.core.blockers import Blocker, Blockers
 from relay.core.status import Retained, Status
 from relay.postgres.cluster import check_schema
@@ -25,7 +26,7 @@ def status(as_json: bool) -> None:
     with closing(connect(chosen_outbox().address(), "status")) as connection:
         check_schema(connection)
         found = read_status(connection)
-    click.echo(json.dumps(found.to_dict()) if as_json else _for_people(found))
+    click.echo(json.dumps(found.to_dict()) if as_json else printable(_for_people(found)))
 
 
 def _for_people(found: Status) -> str:
