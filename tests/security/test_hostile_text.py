@@ -63,7 +63,7 @@ def test_what_is_printed_has_no_control_character_and_plain_text_is_as_it_was(te
 
 def test_what_a_server_says_is_one_line_of_the_log_and_no_other(relay_process: StartRelay) -> None:
     with listening(answer=refusal(f"no\n{FORGED}\n{CLEARS}")) as server:
-        url = f"postgresql://relay@127.0.0.1:{server.port}/app"
+        url = f"postgresql://relay@127.0.0.1:{server.port}/app?sslmode=disable"
         process = relay_process(url, "127.0.0.1:1", RELAY_HTTP="")
         process.wait_for_log("unreachable")
         text = process.log_text()
@@ -74,7 +74,7 @@ def test_what_a_server_says_is_one_line_of_the_log_and_no_other(relay_process: S
 
 def test_what_a_server_says_to_a_command_moves_no_terminal() -> None:
     with listening(answer=refusal(f"no {CLEARS}")) as server:
-        url = f"postgresql://relay@127.0.0.1:{server.port}/app"
+        url = f"postgresql://relay@127.0.0.1:{server.port}/app?sslmode=disable"
         outcome = relay("status", database_url=url)
     assert outcome.exit_code == 69
     assert "\\x1b[2J" in outcome.err

@@ -108,19 +108,34 @@ def test_an_unknown_authority_is_refused_and_named(
     assert reason.endswith("RELAY_KAFKA_SSL_CA_LOCATION does not have its issuer")
 
 
+@pytest.mark.parametrize(
+    ("listener", "secret", "why"),
+    [
+        ("expired", PASSWORD, "certificate has expired"),
+        ("good", "wrong-swordfish", "invalid credentials with SASL mechanism"),
+    ],
+)
 def test_a_command_that_ends_says_what_is_wrong_and_ends_with_69(
-    secured: SecuredKafka, topic: str, password: Path, database_url: str
+    secured: SecuredKafka,
+    topic: str,
+    password: Path,
+    database_url: str,
+    listener: str,
+    secret: str,
+    why: str,
 ) -> None:
+    password.write_text(secret)
     outcome = run_command(
         "verify",
         "--since=1h",
         f"--topic={topic}",
         database_url=database_url,
-        bootstrap_servers=secured.addresses["expired"],
+        bootstrap_servers=secured.addresses[listener],
         **secured.settings(password),
     )
     assert outcome.exit_code == 69, outcome.said
-    assert "certificate has expired" in outcome.err
+    assert why in outcome.err
+    assert "swordfish" not in outcome.said
 
 
 def test_a_wrong_password_is_named_never_told_and_mended_without_a_restart(
