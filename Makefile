@@ -6,7 +6,7 @@ RUNS   ?= 200
 BROKER ?= mock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast simulate lint bench lock clean
+.PHONY: help setup demo test test-fast simulate lint bench lock audit clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,14 @@ lock:  ## write requirements.lock, and the image's, anew (needs uv)
 	uv export --quiet --no-emit-project --extra relay --no-default-groups --no-header --no-annotate -o deploy/requirements.lock
 	uv export --quiet --only-group build --no-header --no-annotate -o deploy/build.lock
 	rm -f uv.lock
+
+# The auditor has an environment of its own, since it brings packages that we do not use.
+audit: $(VENV)/.ready  ## ask whether a locked package is vulnerable or was yanked (needs the network)
+	$(PYTHON) -m venv .cache/audit
+	.cache/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.cache/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock -r deploy/requirements.lock
+	! $(BIN)/python -m pip install --dry-run --ignore-installed --disable-pip-version-check --require-hashes \
+		-r requirements.lock 2>&1 | grep -i yanked
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

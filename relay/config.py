@@ -11,11 +11,12 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from pydantic import ValidationError
 
+from relay import kafka_settings
 from relay.errors import BadConfiguration
+from relay.kafka_settings import BOOTSTRAP_SERVERS
 from relay.outboxes import (
     Outbox,
     named,
@@ -24,7 +25,7 @@ from relay.outboxes import (
     source_setting,
     unnamed,
 )
-from relay.secret_files import SUFFIX, Secret, WithSecrets, read
+from relay.plaintext import ALLOWED
 from relay.settings import BROKERS_DEFAULT, RelaySettings
 
 __all__ = [
@@ -43,8 +44,6 @@ __all__ = [
     "told",
 ]
 
-KAFKA_PREFIX = "RELAY_KAFKA_"
-BOOTSTRAP_SERVERS = "RELAY_KAFKA_BOOTSTRAP_SERVERS"
 URLS = ("RELAY_DATABASE_URL", "RELAY_DATABASE_URL_FILE")
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
 
@@ -63,36 +62,10 @@ def kafka_properties() -> Mapping[str, str]:
     What comes from files is read anew whenever it is asked for. Raises BadConfiguration naming the
     variables of those that cannot be read.
     """
-    properties, faults = _kafka_properties()
+    properties, faults = kafka_settings.properties_of(os.environ)
     if faults:
         raise BadConfiguration(_message(faults))
     return properties
-
-
-def _kafka_properties() -> tuple[Mapping[str, str], list[str]]:
-    given = {
-        name.removeprefix(KAFKA_PREFIX): value
-        for name, value in os.environ.items()
-        if name.startswith(KAFKA_PREFIX) and name != BOOTSTRAP_SERVERS
-    }
-    texts, secrets, faults = {}, {}, []
-    # No property of librdkafka ends in ".file", so the suffix cannot be mistaken for a part of one.
-    for name, value in given.items():
-        if not name.endswith(SUFFIX):
-            texts[_property(name)] = value
-        elif (whole := name.removesuffix(SUFFIX)) in given:
-            variable = KAFKA_PREFIX + whole
-            faults.append(f"{variable}{SUFFIX}: is set beside {variable}: set one of them")
-        else:
-            try:
-                secrets[_property(whole)] = Secret(partial(read, value))
-            except ValueError as problem:
-                faults.append(f"{KAFKA_PREFIX}{name}: {problem}")
-    return WithSecrets(texts, secrets), faults
-
-
-def _property(name: str) -> str:
-    return name.lower().replace("_", ".")
 
 
 def exports_traces() -> bool:
@@ -143,10 +116,14 @@ def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> 
     # In Debezium's records nothing says where they come from.
     if os.environ.get("RELAY_ENVELOPE") != "debezium":
         faults += _without_source(outboxes)
-    properties, unfit = _kafka_properties()
+    properties, unfit = kafka_settings.properties_of(os.environ)
     faults += unfit
     unsound = property_faults(properties)
-    faults += [f"{_variable(name)}: {why}" for name, why in unsound.items()]
+    faults += [
+        f"{kafka_settings.variable(os.environ, name)}: {why}" for name, why in unsound.items()
+    ]
+    if shared is not None and shared.plaintext != ALLOWED:
+        faults += kafka_settings.plaintext_faults(shared.kafka_bootstrap_servers, properties)
     if faults or shared is None:
         raise BadConfiguration(_message(faults))
     return Configuration(outboxes, shared)
@@ -166,11 +143,6 @@ def _without_source(outboxes: tuple[Outbox, ...]) -> list[str]:
         return []
     of_each = [source_setting(one.name) for one in outboxes if one.source is None and one.name]
     return ["RELAY_SOURCE: is not set" + (f", nor is {', '.join(of_each)}" if of_each else "")]
-
-
-def _variable(property_name: str) -> str:
-    variable = KAFKA_PREFIX + property_name.upper().replace(".", "_")
-    return variable + SUFFIX if variable + SUFFIX in os.environ else variable
 
 
 def _faults(problem: ValidationError) -> list[str]:
@@ -218,7 +190,12 @@ def schema(outbox: str | None) -> str:
 def given_services() -> tuple[str | None, str | None]:
     """The database and the brokers that the environment names, for the demo and the benchmarks.
 
-    None where it does not.
+    None where it does not. Raises BadConfiguration.
     """
     database = load_database().url if any(map(os.environ.get, URLS)) else None
-    return database, os.environ.get(BOOTSTRAP_SERVERS) or None
+    servers = os.environ.get(BOOTSTRAP_SERVERS) or None
+    if servers and os.environ.get("RELAY_PLAINTEXT") != ALLOWED:
+        faults = kafka_settings.plaintext_faults(servers, kafka_properties())
+        if faults:
+            raise BadConfiguration(_message(faults))
+    return database, servers

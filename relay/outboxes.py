@@ -21,7 +21,7 @@ from pydantic import AfterValidator, SecretStr, TypeAdapter, ValidationError
 
 from coordinator.errors import BadInput
 from coordinator.outbox_schema import DEFAULT, checked
-from relay import secret_files
+from relay import plaintext, secret_files
 from relay.address import Address
 from relay.secret_files import Secret
 
@@ -44,6 +44,7 @@ THE_ONLY = ""
 _PREFIX = "RELAY_OUTBOX_"
 _SETTING = re.compile(rf"{_PREFIX}([A-Z0-9][A-Z0-9_]*?)_(DATABASE_URL(?:_FILE)?|SCHEMA|SOURCE)")
 _URL_FILE = "DATABASE_URL_FILE"
+_PLAINTEXT = "PLAINTEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def named(
         faults += [str(problem)] if settings else []
     outboxes = []
     for name, given in settings.items():
-        address, unfit = _address(f"{_PREFIX}{name}_", {"SCHEMA": schema} | given)
+        of_all = _given(environment, _PLAINTEXT) | {"SCHEMA": schema}
+        address, unfit = _address(f"{_PREFIX}{name}_", of_all | given)
         faults += [*unfit, *_source_faults(name, given)]
         outboxes.append(Outbox(name.lower(), address, given.get("SOURCE", source)))
     faults += _twice(outboxes)
@@ -141,11 +143,7 @@ def named(
 
 def unnamed(environment: Mapping[str, str], source: str | None) -> tuple[Outbox, list[str]]:
     """The outbox without a name, and every fault of its settings."""
-    given = {
-        setting: environment[f"RELAY_{setting}"]
-        for setting in ("DATABASE_URL", _URL_FILE, "SCHEMA")
-        if f"RELAY_{setting}" in environment
-    }
+    given = _given(environment, "DATABASE_URL", _URL_FILE, "SCHEMA", _PLAINTEXT)
     address, faults = _address("RELAY_", given)
     return Outbox(THE_ONLY, address, source), faults
 
@@ -175,6 +173,10 @@ def problem_of(error: object) -> str:
     return str(found.get("msg", "")).removeprefix("Value error, ")
 
 
+def _given(environment: Mapping[str, str], *settings: str) -> dict[str, str]:
+    return {one: environment[f"RELAY_{one}"] for one in settings if f"RELAY_{one}" in environment}
+
+
 def _address(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], Address], list[str]]:
     """What gives the address, and what is wrong with it, by the variables' whole names."""
     url, faults = _url(prefix, given)
@@ -191,11 +193,11 @@ def _url(prefix: str, given: Mapping[str, str]) -> tuple[Callable[[], str], list
         return _nothing, [f"{prefix}DATABASE_URL: is not set"]
     if setting == _URL_FILE and "DATABASE_URL" in given:
         return _nothing, [f"{prefix}{_URL_FILE}: is set beside {prefix}DATABASE_URL: set one"]
-    text = given[setting]
+    text, is_plaintext_fine = given[setting], given.get(_PLAINTEXT) == plaintext.ALLOWED
     try:
         if setting == _URL_FILE:
-            return Secret(lambda: _checked(secret_files.read(text))), []
-        url = _checked(text)
+            return Secret(lambda: _checked(secret_files.read(text), is_plaintext_fine)), []
+        url = _checked(text, is_plaintext_fine)
     except ValueError as problem:
         return _nothing, [f"{prefix}{setting}: {_problem(problem)}"]
     return lambda: url, []
@@ -205,8 +207,14 @@ def _nothing() -> str:
     return ""
 
 
-def _checked(text: str) -> str:
-    return _URL.validate_python(text).get_secret_value()
+def _checked(text: str, is_plaintext_fine: bool) -> str:
+    url = _URL.validate_python(text).get_secret_value()
+    if not is_plaintext_fine and plaintext.may_be_to_database(url):
+        raise ValueError(
+            "names another machine, and its sslmode (prefer, where none is given) allows what is "
+            "sent there to be in the clear: set sslmode=verify-full in it, or RELAY_PLAINTEXT=yes"
+        )
+    return url
 
 
 def _problem(problem: ValueError) -> str:

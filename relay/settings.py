@@ -41,6 +41,8 @@ class RelaySettings(BaseSettings):
     wakeup: Literal["poll", "listen"] = "poll"
     log_keys: bool = False
     """Whether lines about events tell their keys, which may be of persons."""
+    plaintext: Literal["no", "yes"] = "no"
+    """Whether to connect to other machines in the clear."""
     http: str = HTTP_DEFAULT
     """Where to serve those who watch, host:port; empty: nowhere."""
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from relay import config as configuration
+from relay import kafka_settings
 from relay.address import without_secrets
 from relay.core.printable import printable
 from relay.errors import BadConfiguration
@@ -22,7 +23,7 @@ __all__ = ["config"]
 HIDDEN = "***"
 """Instead of a value that is a secret, or could be one."""
 
-_KAFKA = configuration.KAFKA_PREFIX
+_KAFKA = kafka_settings.PREFIX
 _OF_AN_OUTBOX = re.compile(r"RELAY_(OUTBOX_[A-Z0-9_]+_)?(DATABASE_URL|SCHEMA|SOURCE)")
 _URL = re.compile(r"RELAY_(OUTBOX_[A-Z0-9_]+_)?DATABASE_URL")
 # What may be shown is listed, and not what may not: a property that is new may be a secret.

@@ -12,6 +12,7 @@ except ModuleNotFoundError:
     sys.exit("relay: this installation can only write events: pip install 'outbox-relay[relay]'")
 
 from relay.cli.exit_codes import EXIT_CODES
+from relay.core.printable import printable_lines
 from relay.errors import InvariantBroken, RelayError, told_bug
 
 __all__ = ["main"]
@@ -62,7 +63,7 @@ class _Relay(click.Group):
         try:
             return super().invoke(ctx)
         except RelayError as problem:
-            click.echo(f"relay: {problem}", err=True)
+            click.echo(f"relay: {printable_lines(str(problem))}", err=True)
             sys.exit(problem.exit_code)
         except (click.ClickException, click.Abort, click.exceptions.Exit, OSError):
             raise

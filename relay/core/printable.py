@@ -7,7 +7,7 @@ into the operator's mouth; a bidirectional override would turn a name around.
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["printable", "printable_lines"]
 
 
 def printable(text: str) -> str:
@@ -17,3 +17,8 @@ def printable(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
+
+
+def printable_lines(text: str) -> str:
+    """The same of each line, where the text is ours and may have several."""
+    return "\n".join(map(printable, text.split("\n")))

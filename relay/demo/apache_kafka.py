@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Final, Self
@@ -62,12 +62,15 @@ class ApacheKafka:
 
     Args:
         properties: broker properties to add to or put in place of the defaults.
+        listeners: more of them, each as NAME://127.0.0.1:PORT; `properties` say what each speaks.
 
     Raises:
         ServiceFailed: Java or the jars are not there, or the storage could not be formatted.
     """
 
-    def __init__(self, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, properties: Mapping[str, str] | None = None, listeners: Sequence[str] = ()
+    ) -> None:
         if (java := find_java()) is None:
             raise ServiceFailed(f"no Java {JAVA_MIN} or newer in JAVA_HOME or PATH")
         self._command = [java, *_JVM_OPTIONS, "-cp", f"{resolve_jars()}/*"]
@@ -77,7 +80,9 @@ class ApacheKafka:
         port, controller_port = free_port(), free_port()
         self.bootstrap_servers = f"127.0.0.1:{port}"
         try:
-            self._write_properties(port, controller_port, properties or {})
+            ours = (f"BROKER://127.0.0.1:{port}", f"CONTROLLER://127.0.0.1:{controller_port}")
+            all_listeners = {"listeners": ",".join((*ours, *listeners))}
+            self._write_properties(controller_port, all_listeners | dict(properties or {}))
             self._format_storage()
         except BaseException:
             self.close()
@@ -150,10 +155,9 @@ class ApacheKafka:
         except KafkaException:
             return False
 
-    def _write_properties(self, port: int, controller_port: int, more: Mapping[str, str]) -> None:
+    def _write_properties(self, controller_port: int, more: Mapping[str, str]) -> None:
         settings = {
             **_ONE_NODE,
-            "listeners": f"BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "log"),
             **more,

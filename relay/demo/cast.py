@@ -190,7 +190,11 @@ def _sent_and_open(database: Connection) -> bool:
 
 def _environment(scene: Scene) -> dict[str, str]:
     """Ours, with the scene's services. Settings for another broker must not reach our own."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RELAY_") or name == "RELAY_PLAINTEXT"
+    }
     broker = {
         f"RELAY_KAFKA_{name.upper().replace('.', '_')}": value
         for name, value in scene.kafka_properties.items()

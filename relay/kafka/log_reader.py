@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
 
 from relay.core.history import Seen, seen_record
 from relay.errors import Unreachable
+from relay.kafka.certificates import Certificates
 from relay.kafka.properties import SILENT
 
 __all__ = ["LogReader", "TopicLog"]
@@ -66,7 +68,10 @@ class LogReader:
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
             "log_level": 0,
+            "error_cb": self._note_error,
         }
+        self._said = ""
+        self._certificates = Certificates(self._servers, monotonic)
         self._consumer = Consumer({**self._servers, **ours, "logger": SILENT})
 
     def close(self) -> None:
@@ -86,7 +91,8 @@ class LogReader:
             ends = [self._consumer.get_watermark_offsets(one, ASK_TIMEOUT_S) for one in places]
             begins = self._begins(places, int(max(0.0, from_s) * 1_000))
         except KafkaException as problem:
-            raise Unreachable(f"broker: {problem.args[0].str()}") from None
+            self._consumer.poll(0)  # what the client has to say of it comes by a callback
+            raise Unreachable(f"broker: {self._said or problem.args[0].str()}") from None
         low = {one.partition: end[0] for one, end in zip(places, ends, strict=True)}
         high = {one.partition: end[1] for one, end in zip(places, ends, strict=True)}
         first = {n: self._first(begins[n], low[n], high[n]) for n in low}
@@ -108,6 +114,10 @@ class LogReader:
                 if seen is not None:
                     yield seen
         self._consumer.unassign()
+
+    def _note_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which does not say why
+            self._said = self._certificates.explained(error.str())
 
     def _taken(self, message: Message, log: TopicLog, unread: set[int]) -> Seen | None:
         partition, offset = message.partition(), message.offset()

@@ -20,7 +20,9 @@ from relay.core.envelope import Envelope, Headers
 from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Recovered, Refused, Row, Rows, position
 from relay.core.reached import Reached
+from relay.kafka.certificates import Certificates
 from relay.kafka.client_state import ClientState
+from relay.kafka.credentials import Credentials
 from relay.kafka.error_codes import is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
@@ -70,6 +72,7 @@ class KafkaSink:
         self._topics = topics
         self.client = ClientState()
         self._limits = Limits(self._properties)
+        self._certificates = Certificates(properties, clock)
         self._make_producer()
 
     def enter(self, epoch: str, outbox: str) -> None:
@@ -111,6 +114,7 @@ class KafkaSink:
         """See Sink.serve."""
         with suppress(*RAISED):
             self._producer.poll(0)
+        self._credentials.renew(self._producer)
 
     def discard(self) -> None:
         """See Sink.discard."""
@@ -161,28 +165,13 @@ class KafkaSink:
     def _make_producer(self) -> None:
         self._failures = []
         callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        self._credentials = self._credentials_now()
+        self._credentials = Credentials(self._properties)
         self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
         self.client.producer = self._producer
         self._forget_partitions()
 
     def _given_properties(self) -> Mapping[str, str | int | bool]:
         return self._properties
-
-    def _credentials_now(self) -> tuple[str, str] | None:
-        name, password = map(self._properties.get, ("sasl.username", "sasl.password"))
-        return (str(name), str(password)) if name and password else None
-
-    def _renew_credentials(self) -> None:
-        """Let the client show the password of today when it connects again.
-
-        Nothing else would: no delivery times out, so one that cannot log in tries for ever, with
-        the password that it was made with, and never fails in a way that ends it.
-        """
-        now = self._credentials_now()
-        if now is not None and now != self._credentials:
-            self._producer.set_sasl_credentials(*now)
-            self._credentials = now
 
     def _forget_partitions(self) -> None:
         self._limits.forget()
@@ -262,7 +251,7 @@ class KafkaSink:
 
     def _flushed(self, keep_going: Callable[[], bool]) -> bool:
         while self._producer.flush(ASK_EVERY_S):
-            self._renew_credentials()
+            self._credentials.renew(self._producer)
             if self._failures or not keep_going():
                 return False
         return not self._failures
@@ -275,9 +264,9 @@ class KafkaSink:
         """A fatal error ends the producer even when no message has failed yet."""
         if error.fatal():
             self._failures.append((error, None))
-        self._renew_credentials()
+        self._credentials.note_trouble()
         self.client.note(error)
-        self._on_trouble(error.str())
+        self._on_trouble(self._certificates.explained(error.str()))
 
     def _outcome(self, failures: list[Failure], rows: Rows) -> Input:
         """What the machine is told of failures: one refusal among them explains the others.

@@ -138,6 +138,7 @@ class TransactionalSink(KafkaSink):
             except KafkaException as problem:
                 if not problem.args[0].retriable():
                     raise
+                self.serve()
         return False
 
     def _ask_why(self) -> None:

@@ -17,6 +17,7 @@ from coordinator.outbox_schema import DEFAULT, in_schema, session_prefix
 from relay import sql
 from relay.address import Place, address_of
 from relay.errors import SchemaMismatch, Unreachable, UnsafeDatabase
+from relay.postgres.certificates import explained
 
 __all__ = ["SILENCE_MAX_MS", "Connection", "connect", "pinned_transaction", "translated_errors"]
 
@@ -137,7 +138,8 @@ def translated_errors(place: Place = "") -> Iterator[None]:
             "database: it is a standby; events are published from the primary"
         ) from None
     except _LOST as problem:
-        raise Unreachable(f"database: {_scrubbed(str(problem), address_of(place).url)}") from None
+        url = address_of(place).url
+        raise Unreachable(f"database: {_scrubbed(explained(str(problem), url), url)}") from None
 
 
 def _scrubbed(text: str, url: str) -> str:

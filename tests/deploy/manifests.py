@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from relay.config import KAFKA_PREFIX, RelaySettings
+from relay.config import RelaySettings
+from relay.kafka_settings import PREFIX as KAFKA_PREFIX
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OVERLAYS = ("staging", "production")

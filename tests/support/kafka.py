@@ -101,10 +101,15 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def private_kafka(properties: Mapping[str, str] | None = None) -> Iterator[ApacheKafka]:
     """One that a test may suspend, kill or set up its own way. Where the run's broker is a
     container or a given one, this is started beside it if the machine can."""
-    if missing := kafka_jars.unavailable_reason():
-        pytest.skip(f"{WANTED} of its own: {missing}")
+    skip_without_jars()
     with ApacheKafka(properties) as kafka:
         yield kafka
+
+
+def skip_without_jars() -> None:
+    """Skip, by name, what needs a broker of its own where none can be started."""
+    if missing := kafka_jars.unavailable_reason():
+        pytest.skip(f"{WANTED} of its own: {missing}")
 
 
 @pytest.fixture

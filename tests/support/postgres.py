@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -130,11 +131,12 @@ class CrashablePostgres(EmbeddedPostgres):
 
 @pytest.fixture
 def own_postgres() -> Iterator[Callable[..., CrashablePostgres]]:
-    """Makes started private servers; keyword arguments are settings, such as
-    `synchronous_commit="off"`."""
+    """Makes started private servers, of other programs if a folder is given; keyword arguments are
+    settings, such as `synchronous_commit="off"`."""
     with ExitStack() as stack:
 
-        def make(**options: str) -> CrashablePostgres:
-            return stack.enter_context(CrashablePostgres({**SERVER_OPTIONS, **options}))
+        def make(binaries: Path | None = None, **options: str) -> CrashablePostgres:
+            server = CrashablePostgres({**SERVER_OPTIONS, **options}, binaries)
+            return stack.enter_context(server)
 
         yield make

@@ -136,8 +136,11 @@ def environment(databases: Databases, bootstrap_servers: str, **env: str) -> dic
         if isinstance(databases, str)
         else {f"RELAY_OUTBOX_{one.upper()}_DATABASE_URL": url for one, url in databases.items()}
     )
+    # Who gives services to the tests may have them on other machines.
+    given = any(map(os.environ.get, ("TEST_DATABASE_URL", "TEST_KAFKA_BOOTSTRAP_SERVERS")))
     services = {
         **by_variable,
+        **({"RELAY_PLAINTEXT": "yes"} if given else {}),
         "RELAY_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "RELAY_SOURCE": "/test",
         # Else tests that run side by side would meet at the default port.
