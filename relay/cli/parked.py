@@ -107,7 +107,7 @@ def list_(
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found]))
         return
-    click.echo(printable("\n".join(map(_for_people, found))) or "nothing is parked, held or paused")
+    click.echo("\n".join(map(_for_people, found)) or "nothing is parked, held or paused")
 
 
 @parked.command()

@@ -152,8 +152,9 @@ def test_a_page_that_is_slowly_acknowledged_is_progress(one: Watched) -> None:
 
 
 def test_a_queue_that_was_thrown_away_is_no_progress(one: Watched) -> None:
-    for _ in range(3):
-        for seconds, queued in ((2.0, 0), (2.1, 3), (12.0, 3)):
+    # Each time the metadata takes longer, in which nothing is handed over yet.
+    for asked_s in (0.5, 1.0, 1.5):
+        for seconds, queued in ((asked_s, 0), (asked_s + 0.1, 3)):
             one.now_s, one.queued = one.now_s + 1, queued
             one.vitals.waits(seconds)
         one.step(told.Doubtful("reset"))

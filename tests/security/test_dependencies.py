@@ -44,7 +44,7 @@ def test_every_package_has_one_version_and_hashes(lock: str) -> None:
         f"click==8.1.7 --hash=md5:{'0' * 32}",
         "click @ https://example.org/click.whl",
         "-e git+https://example.org/click#egg=click",
-        "--extra-index-url https://example.org/simple",
+        "--find-links https://example.org/packages",
     ],
 )
 def test_one_that_has_not_would_be_found(line: str) -> None:
