@@ -93,7 +93,7 @@ class World:
 
     minutes: float
     changes: Changes = field(default_factory=dict)
-    step_s: int = 15
+    step_s: int = 30
     outbox: str = ""
     job: str = "outbox-relay"
 
