@@ -154,7 +154,7 @@ def delivery() -> list[Case]:
     nothing_waits: Changes = {PUBLISHED: idle, PENDING: until(300, always(0), now)}
     seldom: Changes = {
         PUBLISHED: idle,
-        PENDING: between(900, 1050, always(900), until(300, always(0), now)),
+        PENDING: between(900, 1065, always(900), until(300, always(0), now)),
     }
     moment: Changes = {
         PUBLISHED: (lambda t: 100 * (t if t < 300 else max(300, t - 120)), always(0)),

@@ -62,7 +62,7 @@ def commands(text: str) -> Iterator[list[str]]:
     """What stands behind `relay` wherever it is to be typed."""
     fenced = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(
-        r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+        r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     )
     for line in [*spans, *(line for block in fenced for line in block.splitlines())]:
         if re.search(r"(^|[ /])relay [a-z]", line):
