@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ LINKS_MAX = 128
 
 LOOKED_AT_MAX = 1_024
 """Events of a batch that are searched for contexts: some 3 ms where none of them is sampled."""
+
+LAST_SPANS_S = 2.0
+"""How long the end of a process waits for the collector to take the last spans."""
 
 SERVICE = "outbox-relay"
 SPAN = "send"
@@ -71,8 +75,10 @@ def configured(wanted: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        # Waits for the last spans, for OTEL_BSP_EXPORT_TIMEOUT at most.
-        provider.shutdown()
+        # The SDK waits for longer than a stop may take, and in vain where a collector hangs.
+        last = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        last.start()
+        last.join(LAST_SPANS_S)
 
 
 def _provider() -> Any:
@@ -93,8 +99,9 @@ def _provider() -> Any:
     library.propagate = False
     library.addHandler(_TellsOnce(logging.WARNING))
     named = Resource({"service.name": SERVICE}).merge(OTELResourceDetector().detect())
+    resource = Resource.create().merge(named)
     try:
-        provider = TracerProvider(resource=Resource.create().merge(named))
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     except ValueError:
         raise BadConfiguration(MISUNDERSTOOD) from None

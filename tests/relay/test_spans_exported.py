@@ -3,6 +3,7 @@ becomes of them."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from psycopg.types.json import Jsonb
 
 from relay.demo.embedded_postgres import free_port
+from relay.observe.tracing import LAST_SPANS_S
 from tests.cli.command import relay
 from tests.relay.events import emit
 from tests.support.consume import read_topic
@@ -117,6 +119,24 @@ def test_a_collector_that_is_away_is_told_once_without_its_address_and_holds_up_
     assert len(lines) == 1
     assert "hunter2" not in process.log_text()
     assert len(process.log_text().splitlines()) == len(process.log_lines())
+
+
+def test_a_collector_that_never_answers_holds_up_neither_a_batch_nor_the_stop(
+    database_url: str, broker: Broker, topic: str, relay_process: StartRelay
+) -> None:
+    emit(database_url, topic, count=3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        process = relay_process(
+            database_url,
+            broker.bootstrap_servers,
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{mute.getsockname()[1]}",
+            OTEL_BSP_SCHEDULE_DELAY="100",
+        )
+        assert len(read_topic(broker.bootstrap_servers, topic, at_least=3)) == 3
+        asked, _ = mute.accept()
+        with asked:
+            process.terminate()
+            assert process.wait(LAST_SPANS_S + 5) == 0
 
 
 def test_without_the_extra_a_wanted_export_is_bad_configuration(
