@@ -44,6 +44,7 @@ __all__ = [
     "downgrade_sql",
     "head",
     "migrations_folder",
+    "planned",
     "run_sql",
     "upgrade",
     "upgrade_sql",
@@ -88,6 +89,22 @@ def downgrade(place: Place, revision: str, *, discard_pending: bool = False) -> 
         if not discard_pending:
             _refuse_to_drop_waiting(connection, revision, schema)
         command.downgrade(_config(connection, schema), revision)
+
+
+def planned(place: Place, down: str | None = None) -> tuple[str, ...]:
+    """Return the revisions that `upgrade` would run, or `downgrade` to `down` take back, in order.
+
+    Raises as they do, and changes nothing.
+    """
+    with connect(place) as connection:
+        present = _revision_of(connection, address_of(place).schema)
+    with _named_revisions():
+        script = ScriptDirectory.from_config(_config())
+        if down is None:
+            above = script.iterate_revisions("head", present or "base")
+            return tuple(one.revision for one in above)[::-1]
+        below = script.iterate_revisions(present, down) if present else ()
+        return tuple(one.revision for one in below)
 
 
 def _refuse_to_discard(place: Place) -> None:

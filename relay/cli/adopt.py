@@ -58,6 +58,8 @@ def adopt(
         click.echo(json.dumps(found.to_dict()) if as_json else _looked(found))
         sys.exit(1 if found.bad else 0)
     done = adoption.adopt(place, table, columns, batch, _silent if as_json else _tell)
+    if sys.stderr.isatty() and not as_json:
+        click.echo(err=True)
     click.echo(json.dumps(done.to_dict()) if as_json else _done(done))
 
 
@@ -66,7 +68,8 @@ def _silent(_: int) -> None:
 
 
 def _tell(rows: int) -> None:
-    click.echo(f"{rows:,} rows", err=True)
+    if sys.stderr.isatty():
+        click.echo(f"\r{rows:,} rows", err=True, nl=False)
 
 
 def _topics(found: adoption.Adopted) -> list[str]:

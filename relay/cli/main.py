@@ -21,6 +21,7 @@ _COMMANDS = (
     "run",
     "status",
     "top",
+    "tail",
     "doctor",
     "parked",
     "pause",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 from relay import sql
 from relay.core.inputs import Row
@@ -94,6 +94,14 @@ class Retained:
         for span in spans(self._chosen(stretch)):
             yield from self._read(span, selection)
 
+    def follow(self, after: int, selection: Selection) -> Iterator[list[Placed]]:
+        """As `read`, what was published behind window `after`, which the log still holds.
+
+        Nothing before that window is looked at: it can be asked every second.
+        """
+        for span in spans(pairwise(self._log(after))):
+            yield from self._read(span, selection)
+
     def is_kept(self, position: int) -> bool:
         """Whether the leaf still holds the block of positions that `position` lies in."""
         first = position >> EVENT_RING.bits << EVENT_RING.bits
@@ -119,8 +127,7 @@ class Retained:
             milestones = [_cut(row) for row in old.fetchall()]
         yield from chain([ORIGIN], milestones, [first], log)
 
-    def _log(self) -> Iterator[Cut]:
-        number = 0
+    def _log(self, number: int = 0) -> Iterator[Cut]:
         while number <= self.published.number:
             asked = {"number": number, "numbering": self._numbering, "limit": LOG_AT_ONCE}
             with translated_errors(), pinned_transaction(self._connection):

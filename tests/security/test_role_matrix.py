@@ -134,7 +134,7 @@ TABLE = """
     retained_count           -         -         x       -         -         -         -
     retained_page            -         -         x       -         -         -         -
     retained_withheld        -         -         x       -         -         -         -
-    retained_block           -         -         x       x         -         -         -
+    retained_block           -         -         x       x         -         x         -
     cluster_identity         x         x         x       x         x         x         x
     cluster_schema           x         x         x       x         -         x         -
     cluster_version          -         -         x       x         -         x         -
@@ -142,7 +142,7 @@ TABLE = """
     cluster_hazards          x         x         x       x         -         x         -
     cluster_epoch_newest     -         -         x       -         -         -         -
     cluster_floor            -         -         x       x         -         -         -
-    cluster_sequence         -         -         x       x         -         -         -
+    cluster_sequence         -         -         x       x         -         x         -
     cluster_epoch_add        -         -         x       -         -         -         -
     cluster_milestones_forgotten -     -         x       -         -         -         -
     wakeup_fit               x         x         x       x         -         x         -
