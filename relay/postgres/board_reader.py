@@ -6,7 +6,7 @@ from relay import sql
 from relay.core.board import BEHIND_COUNTED_MAX, WAITING_MAX, Board, Connected, Waiting
 from relay.core.snapshot import Snapshot
 from relay.postgres.connect import Connection, pinned_transaction, translated_errors
-from relay.postgres.status_reader import read_status
+from relay.postgres.status_reader import status_within
 
 __all__ = ["read_board"]
 
@@ -32,8 +32,8 @@ def read_board(connection: Connection) -> Board:
 
     A statement that takes longer than LOOK_LIMIT_S is given up, which is Unreachable too.
     """
-    status = read_status(connection, LOOK_LIMIT_S)
     with translated_errors(), pinned_transaction(connection, LOOK_LIMIT_S):
+        status = status_within(connection)
         shown = connection.execute(_WINDOW["window_snapshot"]).fetchone()
         passed = connection.execute(_SQL["board_passed"]).fetchone()
         relays = connection.execute(_SQL["board_relays"], {"limit": RELAYS_MAX}).fetchall()

@@ -16,25 +16,27 @@ from relay.postgres.cursor_store import read_cursor
 from relay.postgres.rotation import read_blockers
 from relay.postgres.window_reader import xid_arrays
 
-__all__ = ["pending_ranges", "read_status"]
+__all__ = ["pending_ranges", "read_status", "status_within"]
 
 _SQL = sql.load("status")
 _WINDOW = sql.load("window")
 
 
-def read_status(connection: Connection, limit_s: float = 0.0) -> Status:
-    """What is pending, who leads, what is in the way; raises Unreachable or SchemaMismatch.
+def read_status(connection: Connection) -> Status:
+    """What is pending, who leads, what is in the way; raises Unreachable or SchemaMismatch."""
+    with translated_errors(), pinned_transaction(connection):
+        return status_within(connection)
 
-    `limit_s`: what one statement may take; 0: as long as it takes.
-    """
-    with translated_errors(), pinned_transaction(connection, limit_s):
-        cursor = read_cursor(connection)
-        pending, oldest_s = _pending(connection, cursor)
-        lease = connection.execute(_SQL["status_lease"]).fetchone()
-        sessions = connection.execute(_SQL["status_manner"], {}).fetchall()
-        parked = connection.execute(_SQL["status_parked"]).fetchone()
-        retained = _retained(connection)
-        blockers = read_blockers(connection, BLOCKS_AFTER_S)
+
+def status_within(connection: Connection) -> Status:
+    """The same in the pinned transaction that the caller has begun, for who reads more in it."""
+    cursor = read_cursor(connection)
+    pending, oldest_s = _pending(connection, cursor)
+    lease = connection.execute(_SQL["status_lease"]).fetchone()
+    sessions = connection.execute(_SQL["status_manner"], {}).fetchall()
+    parked = connection.execute(_SQL["status_parked"]).fetchone()
+    retained = _retained(connection)
+    blockers = read_blockers(connection, BLOCKS_AFTER_S)
     if lease is None or parked is None:
         raise AssertionError("lease and count are one row each")
     leader, term, event, reason, since_s = lease
