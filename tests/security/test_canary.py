@@ -25,6 +25,7 @@ from tests.security.canary import HEADER, KEY, PASSWORD, PAYLOAD, SASL, Heard, p
 from tests.support.consume import read_topic
 from tests.support.kafka import Broker
 from tests.support.processes import RelayProcess, StartRelay
+from tests.support.wait import until
 
 WHOLE = f"{PASSWORD} @/:%'\\"
 """The password: one that has to be escaped in every form of a connection string."""
@@ -144,7 +145,10 @@ def test_nothing_that_is_said_in_a_whole_run_has_a_planted_secret(world: World) 
     world.heard.said["titles"] = titles(leader)
     world.heard.said["sessions"] = sessions(world)
     port = leader.wait_for_log("serving")["port"]
-    world.heard.telling_keys |= pages(port)
+    until(lambda: world.topic in pages(port)["/status.json"], what="what waits, on the page")
+    shown = pages(port)
+    assert "outbox_parked_events" in shown["/metrics"]
+    world.heard.telling_keys |= shown
     listen_to_commands(world, parked)
     leader.terminate()
     assert leader.wait() == 0
