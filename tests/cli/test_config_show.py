@@ -16,7 +16,9 @@ URL = f"postgresql://app:{SECRET}@db.example:5433/shop?sslpassword={SECRET}&sslm
 
 
 def shown(*args: str, url: str = URL, **env: str) -> Outcome:
-    return relay("config", "show", *args, database_url=url, bootstrap_servers="127.0.0.1:9092", **env)
+    return relay(
+        "config", "show", *args, database_url=url, bootstrap_servers="127.0.0.1:9092", **env
+    )
 
 
 def settings(outcome: Outcome) -> dict[str, tuple[str, str]]:
