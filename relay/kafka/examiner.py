@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and not in its __all__
     AdminClient,
     ConfigResource,
@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, and
 
 from relay.core.topic_checks import Topic
 from relay.errors import Unreachable
+from relay.kafka.certificates import Certificates
 from relay.kafka.properties import SILENT, Properties
 
 __all__ = ["BrokerExaminer"]
@@ -27,6 +28,7 @@ class BrokerExaminer:
     def __init__(self, properties: Properties, clock: Callable[[], float]) -> None:
         self._trouble = ""
         self._clock = clock
+        self._certificates = Certificates(properties, clock)
         configuration: dict[str, Any] = {**properties, "logger": SILENT, "error_cb": self._note}
         self._admin = AdminClient(configuration)
 
@@ -61,6 +63,7 @@ class BrokerExaminer:
         try:
             return self._admin.list_topics(timeout=ASK_TIMEOUT_S)
         except KafkaException as problem:
+            self._admin.poll(0)  # what the client has to say of it comes by a callback
             reason = self._trouble or problem.args[0].str()
             raise Unreachable(f"broker: {reason}") from None
 
@@ -89,8 +92,9 @@ class BrokerExaminer:
             if topic.authorized_operations
         }
 
-    def _note(self, error: Any) -> None:
-        self._trouble = error.str()
+    def _note(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # which does not say why
+            self._trouble = self._certificates.explained(error.str())
 
 
 def _in_time(asked: Mapping[str, Future[Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ wait in the database, the relay runs on and says why, and goes on by itself once
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,21 @@ def test_a_command_that_ends_says_what_is_wrong_and_ends_with_69(
     assert outcome.exit_code == 69, outcome.said
     assert why in outcome.err
     assert "swordfish" not in outcome.said
+
+
+def test_the_doctor_names_what_is_wrong_with_a_certificate(
+    secured: SecuredKafka, password: Path, database_url: str
+) -> None:
+    outcome = run_command(
+        "doctor",
+        "--json",
+        database_url=database_url,
+        bootstrap_servers=secured.addresses["elsewhere"],
+        **secured.settings(password),
+    )
+    (broker,) = [one for one in json.loads(outcome.out)["checks"] if one["check"] == "broker"]
+    assert broker["verdict"] == "FAIL"
+    assert "its certificate is refused: IP address mismatch" in broker["found"]
 
 
 def test_a_wrong_password_is_named_never_told_and_mended_without_a_restart(

@@ -17,6 +17,7 @@ from tests.cli.command import Outcome, relay
 from tests.support.certificates import ELSEWHERE, LONG_AGO, Authority, Certificate, self_signed
 from tests.support.listening import listening
 from tests.support.postgres import CrashablePostgres
+from tests.support.wait import until
 
 SECRET = "hunter2swordfish"
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
@@ -111,6 +112,7 @@ def test_whoever_says_that_there_is_no_tls_is_told_no_more(
     with listening(answer=b"N") as server:
         url = f"postgresql://relay:{SECRET}@127.0.0.1:{server.port}/app"
         outcome = status_of(url, folder, mode)
+        until(lambda: server.heard, what="the end of a connection")
     assert outcome.exit_code == 69
     assert "server does not support SSL" in outcome.err
     assert set(server.heard) == {SSL_REQUEST}
