@@ -125,7 +125,7 @@ class ApacheKafka:
 
     def suspend(self) -> None:
         """Stop answering, as in an outage: connections stay open and nothing comes back."""
-        self._started().send_signal(signal.SIGSTOP)
+        self._started().suspend()
 
     def resume(self) -> None:
         """Go on after `suspend`."""

@@ -19,6 +19,7 @@ out again.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -136,6 +137,15 @@ class KeptProcess:
     def send_signal(self, number: signal.Signals) -> None:
         """Signal the server. Does nothing once it has ended."""
         self._process.send_signal(number)
+
+    def suspend(self) -> None:
+        """Freeze the server; once this returns, none of its threads runs. It must not have ended.
+
+        A signal is only sent when kill() returns: a busy server may answer once more before it
+        heeds it.
+        """
+        self.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def stop(self, number: signal.Signals | None = None, timeout_s: float = _STOP_TIMEOUT_S) -> int:
         """Ask the server to end, by `number` or its usual signal; kill it after `timeout_s`.

@@ -79,7 +79,7 @@ class MockBroker:
 
     def suspend(self) -> None:
         """Stop answering, as in an outage: connections stay open and nothing comes back."""
-        self._running().send_signal(signal.SIGSTOP)
+        self._running().suspend()
 
     def resume(self) -> None:
         """Go on after `suspend`."""

@@ -3,6 +3,8 @@ errors, what its commands print, its pages, its process titles, its sessions in 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,7 @@ from tests.relay.events import connected
 from tests.security.canary import HEADER, KEY, PASSWORD, PAYLOAD, SASL, Heard, pages, sung, titles
 from tests.support.consume import read_topic
 from tests.support.kafka import Broker
-from tests.support.processes import RelayProcess, StartRelay
+from tests.support.processes import RelayProcess, StartRelay, environment
 from tests.support.wait import until
 
 WHOLE = f"{PASSWORD} @/:%'\\"
@@ -36,6 +38,7 @@ LEGACY = """create table public.legacy (id bigint primary key, topic text, key t
 
 READING: dict[str, list[str]] = {
     "status": [],
+    "migrate": ["--dry-run"],
     "top": [],
     "doctor": [],
     "config show": [],
@@ -53,6 +56,8 @@ READING: dict[str, list[str]] = {
 
 TELL_KEYS = {"parked list", "parked show", "parked retry", "parked discard"}
 WITH_A_WORLD_OF_THEIR_OWN = {"demo", "bench", "recover"}
+ENDS_BY_ITSELF = ["--count", "1"]
+"""`tail` goes on until it has seen so many, so something has to be written meanwhile."""
 
 
 class World:
@@ -127,7 +132,7 @@ def commands(command: click.Command, name: str = "") -> Iterator[str]:
 
 
 def test_every_command_that_prints_json_is_listened_to() -> None:
-    assert set(commands(main)) == set(READING)
+    assert set(commands(main)) == {*READING, "tail"}
 
 
 def test_nothing_that_is_said_in_a_whole_run_has_a_planted_secret(world: World) -> None:
@@ -171,6 +176,10 @@ def listen_to_commands(world: World, parked: str) -> None:
             kept = world.heard.telling_keys if name in TELL_KEYS else world.heard.said
             kept[f"{name} {form}"] = heard
             assert "a bug" not in heard, f"{name}: {heard}"
+    for form in ([], ["--json"]):
+        world.heard.said[f"tail {form}"] = run_beside_a_writer(
+            world, "tail", *ENDS_BY_ITSELF, *form
+        )
     shown = run(world, world.url, "parked show", "--id", parked, "--payload", "--json")
     assert sung(shown) == {KEY, PAYLOAD, HEADER}, "it is there to be seen"
 
@@ -180,6 +189,23 @@ def run(world: World, url: str, name: str, *options: str) -> str:
     planted = {"RELAY_KAFKA_SASL_PASSWORD": SASL}
     done = relay(*name.split(), *options, database_url=url, bootstrap_servers=servers, **planted)
     return done.said
+
+
+def run_beside_a_writer(world: World, *args: str) -> str:
+    command = [sys.executable, "-m", "relay.cli.main", *args]
+    flows = f"flows.{uuid4().hex[:12]}"  # in the other one the key waits behind what is parked
+    world.broker.create_topic(flows)
+    told = environment(world.url, world.broker.bootstrap_servers, RELAY_KAFKA_SASL_PASSWORD=SASL)
+    with subprocess.Popen(
+        command, env=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        until(
+            lambda: world.emit(PAYLOAD.encode(), topic=flows) and process.poll() is not None,
+            every_s=0.1,
+            what="an event to be seen",
+        )
+        assert process.stdout is not None
+        return process.stdout.read()
 
 
 def sessions(world: World) -> str:
