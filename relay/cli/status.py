@@ -53,8 +53,11 @@ def _frames(outbox: Outbox, every_s: float, as_json: bool) -> Iterator[str]:
             problem = str(found)
             yield json.dumps({"error": problem}) if as_json else f"{printable(problem)}\n"
         else:
-            # An empty line keeps frames apart where they stand below each other.
-            yield json.dumps(found.to_dict()) if as_json else f"{_for_people(found, width())}\n"
+            # The last column stays free: what erases the rest of a line would take the character in
+            # it. An empty line keeps frames apart where they stand below each other.
+            columns = (width() or 0) - 1
+            text = _for_people(found, columns if columns > 0 else None)
+            yield json.dumps(found.to_dict()) if as_json else f"{text}\n"
 
 
 def _for_people(found: Status, columns: int | None) -> str:

@@ -121,18 +121,24 @@ class Service:
         self._log.info("standby", owner=self._owner)
         try:
             while not self._stopping.is_set():
-                if self._serve_once(until_drained) and until_drained:
-                    self._drained()
+                if self._serve_once(until_drained) and until_drained and self._drained():
                     return
         finally:
             if self._elector.stop():
                 self._leases.close()
             self._log.info("stopped", owner=self._owner)
 
-    def _drained(self) -> None:
-        """Raises EventsAwaitTopics: set aside they are not pending, and not published either."""
-        with closing(connect(self._place(), "status")) as connection:
-            missing = AwaitedTopics(connection).missing()
+    def _drained(self) -> bool:
+        """Whether it could be seen that all is out.
+
+        Raises EventsAwaitTopics: set aside they are not pending, and not published either.
+        """
+        try:
+            with closing(connect(self._place(), "status")) as connection:
+                missing = AwaitedTopics(connection).missing()
+        except Unreachable as problem:
+            self._back_off(problem)
+            return False
         if missing:
             named = named_briefly(missing)
             raise EventsAwaitTopics(
@@ -140,6 +146,7 @@ class Service:
                 "make them, or run with --create-topics, and run this again"
             )
         self._log.info("drained")
+        return True
 
     def _database_ready(self) -> bool:
         """Wait until the database answers, and see that it is fit to publish from.

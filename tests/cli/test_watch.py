@@ -13,7 +13,7 @@ import pytest
 from tests.relay.events import connected, emit
 from tests.support.kafka import Broker
 from tests.support.processes import StartRelay, environment
-from tests.support.terminal import HEEDING_CTRL_C
+from tests.support.terminal import HEEDING_CTRL_C, on_a_terminal
 
 ENDS_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
@@ -77,3 +77,22 @@ def test_it_says_how_the_leader_delivers(
     with watching(database_url, "--json") as process:
         found = frame(process)
     assert (found["delivery"], found["envelope"]) == (delivery, "cloudevents")
+
+
+def test_on_a_terminal_the_last_column_stays_free(database_url: str) -> None:
+    with connected(database_url) as connection:
+        connection.execute(
+            "update outbox.lease set blocked_event = gen_random_uuid(), blocked_since = now(),"
+            " blocked_reason = repeat('word ', 60)"
+        )
+    seen = on_a_terminal(
+        "status",
+        "--watch",
+        "0.5",
+        columns=80,
+        environment=environment(database_url, ""),
+        stop=lambda came: came.count("pending") >= 2,
+    )
+    assert seen.exit_code == 0
+    assert "word word" in seen.last
+    assert seen.widest < 80
