@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from posixpath import normpath
 
@@ -16,10 +16,10 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 
 
-def broken_links(project: Project) -> Iterator[str]:
+def broken_links(project: Project, pictures: Iterable[str] = ()) -> Iterator[str]:
     """Give each link from a page to a file, folder or heading that is not in the project."""
     pages = {source.path: source for source in project}
-    places = set(pages) | {str(folder) for path in pages for folder in PurePosixPath(path).parents}
+    places = {*pages, *pictures} | {str(folder) for path in pages for folder in PurePosixPath(path).parents}
     for page in project:
         if page.path.endswith(".md"):
             for link in _relative_links(page):

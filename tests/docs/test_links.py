@@ -8,13 +8,13 @@ import pytest
 
 from tests.docs.links import anchor, broken_links
 from tests.docs.readme import READMES
-from tests.style.rules import Source, project
+from tests.style.rules import Source, pictures, project
 
 BOOK = "# Book\n\n## In SQL, from any `language`\n\n```sh\n# no heading\n```\n"
 
 
 def test_every_relative_link_and_anchor_of_our_pages_resolves() -> None:
-    assert list(broken_links(project())) == []
+    assert list(broken_links(project(), pictures())) == []
 
 
 def test_the_books_contents_name_each_chapter_in_the_order_of_the_chapters() -> None:

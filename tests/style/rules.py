@@ -94,6 +94,11 @@ def project() -> Project:
     return [Source(path, text) for path, text in texts if text is not None]
 
 
+def pictures() -> list[str]:
+    """The paths of those that are in the repository."""
+    return [path for path in _paths() if path.endswith(".png")]
+
+
 def _paths() -> Iterable[str]:
     git = shutil.which("git")
     listed = git and subprocess.run(
