@@ -19,7 +19,9 @@ _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 def broken_links(project: Project, pictures: Iterable[str] = ()) -> Iterator[str]:
     """Give each link from a page to a file, folder or heading that is not in the project."""
     pages = {source.path: source for source in project}
-    places = {*pages, *pictures} | {str(folder) for path in pages for folder in PurePosixPath(path).parents}
+    places = {*pages, *pictures} | {
+        str(folder) for path in pages for folder in PurePosixPath(path).parents
+    }
     for page in project:
         if page.path.endswith(".md"):
             for link in _relative_links(page):
