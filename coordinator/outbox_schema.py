@@ -54,8 +54,8 @@ def in_schema(sql: str, schema: str) -> str:
     if schema == DEFAULT:
         return sql
     sql = _SESSION.sub(f"{session_prefix(schema)} ", sql)
-    sql = _QUALIFIER.sub(f'"{schema}"', sql)
-    return _NAMESAKE.sub(schema, sql)
+    # The qualifier last: it may itself end like a namesake.
+    return _QUALIFIER.sub(f'"{schema}"', _NAMESAKE.sub(schema, sql))
 
 
 def of_each_outbox(script: str) -> str:

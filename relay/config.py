@@ -25,7 +25,7 @@ from relay.outboxes import (
     source_setting,
     unnamed,
 )
-from relay.plaintext import ALLOWED
+from relay.plaintext import ALLOWED, HTTP_IN_THE_CLEAR, may_be_to_http
 from relay.settings import BROKERS_DEFAULT, RelaySettings
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "told",
 ]
 
+COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 URLS = ("RELAY_DATABASE_URL", "RELAY_DATABASE_URL_FILE")
 PropertyFaults = Callable[[Mapping[str, str]], Mapping[str, str]]
 
@@ -71,7 +72,7 @@ def kafka_properties() -> Mapping[str, str]:
 def exports_traces() -> bool:
     """Whether the environment names a collector of spans; OpenTelemetry reads the rest itself."""
     return os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true" and any(
-        os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")
+        map(os.environ.get, COLLECTORS)
     )
 
 
@@ -124,6 +125,11 @@ def load(options: Mapping[str, str | None], property_faults: PropertyFaults) -> 
     ]
     if shared is not None and shared.plaintext != ALLOWED:
         faults += kafka_settings.plaintext_faults(shared.kafka_bootstrap_servers, properties)
+        faults += [
+            f"{name}: {HTTP_IN_THE_CLEAR}"
+            for name in COLLECTORS
+            if exports_traces() and may_be_to_http(os.environ.get(name, ""))
+        ]
     if faults or shared is None:
         raise BadConfiguration(_message(faults))
     return Configuration(outboxes, shared)

@@ -15,6 +15,7 @@ __all__ = ["BOOTSTRAP_SERVERS", "PREFIX", "plaintext_faults", "properties_of", "
 
 PREFIX = "RELAY_KAFKA_"
 BOOTSTRAP_SERVERS = f"{PREFIX}BOOTSTRAP_SERVERS"
+_TOKENS = "sasl.oauthbearer.token.endpoint.url"
 _IN_THE_CLEAR = (
     f"{BOOTSTRAP_SERVERS}: names another machine, and what is sent there would be in the clear: "
     f"set {PREFIX}SECURITY_PROTOCOL to SSL or SASL_SSL, or RELAY_PLAINTEXT=yes"
@@ -53,9 +54,12 @@ def variable(environment: Mapping[str, str], property_name: str) -> str:
 
 def plaintext_faults(bootstrap_servers: str, properties: Mapping[str, str]) -> list[str]:
     """What is wrong with going to these brokers in the clear, if that is what would be done."""
-    if not plaintext.may_be_to_brokers(bootstrap_servers, properties.get("security.protocol", "")):
-        return []
-    return [_IN_THE_CLEAR]
+    faults = []
+    if plaintext.may_be_to_brokers(bootstrap_servers, properties.get("security.protocol", "")):
+        faults.append(_IN_THE_CLEAR)
+    if plaintext.may_be_to_http(properties.get(_TOKENS, "")):
+        faults.append(f"{PREFIX}{_TOKENS.upper().replace('.', '_')}: {plaintext.HTTP_IN_THE_CLEAR}")
+    return faults
 
 
 def _property(name: str) -> str:

@@ -15,14 +15,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 from itertools import zip_longest
+from urllib.parse import urlsplit
 
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["ALLOWED", "libpq_defaults", "may_be_to_brokers", "may_be_to_database"]
+__all__ = [
+    "ALLOWED",
+    "HTTP_IN_THE_CLEAR",
+    "libpq_defaults",
+    "may_be_to_brokers",
+    "may_be_to_database",
+    "may_be_to_http",
+]
 
 ALLOWED = "yes"
 """The value of RELAY_PLAINTEXT that allows it."""
+
+HTTP_IN_THE_CLEAR = (
+    "names another machine, and what is sent there would be in the clear: give it an https:// "
+    "address, or set RELAY_PLAINTEXT=yes"
+)
 
 _SSL_MODES = ("require", "verify-ca", "verify-full")
 _SECURITY_PROTOCOLS = ("ssl", "sasl_ssl")
@@ -60,6 +73,12 @@ def may_be_to_brokers(bootstrap_servers: str, security_protocol: str) -> bool:
         if address and not encrypted and not _is_loopback(_broker_host(address)):
             return True
     return False
+
+
+def may_be_to_http(url: str) -> bool:
+    """Whether what is sent to this address, empty where there is none, goes in the clear."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
 
 def libpq_defaults() -> dict[str, str]:

@@ -16,6 +16,7 @@ __all__ = ["BROKERS_DEFAULT", "RelaySettings"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+PORT_MAX = 65_535
 RETENTION_MAX_S = 366 * 86_400
 BROKERS_DEFAULT = "-1:-1"
 """Topics are created as the broker's own settings say."""
@@ -100,12 +101,23 @@ class RelaySettings(BaseSettings):
     def _names_a_server(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty; it names at least one broker, host:port[,host:port...]")
+        if not all(map(_is_a_server, value.split(","))):
+            raise ValueError("is not host:port[,host:port...] with ports from 1 to 65535")
         return value.strip()
 
     @field_validator("source", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+
+def _is_a_server(text: str) -> bool:
+    """Whether it is a host, with a port or without; librdkafka would take 99999 for 34463."""
+    address = text.strip().rpartition("://")[2]
+    host, colon, port = address.rpartition(":")
+    if not colon or (host.count(":") > 1 and not host.endswith("]")):
+        return bool(address)  # no port; or an address of IPv6 without brackets
+    return bool(host) and port.isdecimal() and 0 < int(port) <= PORT_MAX
 
 
 def _scaled(value: str, units: Mapping[str, int]) -> int | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from relay.core.pacing import LONGEST_RESTART_S, restart_rest_s
 from relay.daemon.clock import monotonic_s, rest
-from relay.errors import RelayError, told_bug
+from relay.errors import InvariantBroken, RelayError, told_bug
 from relay.observe.logs import log
 
 __all__ = ["Fleet", "Serves"]
@@ -68,10 +68,16 @@ class Fleet:
             except Exception as problem:  # noqa: BLE001 - the main thread raises it at the end
                 self._problems[name] = problem
             if ends_with_it:
+                self._tell_the_end(name)
                 return
             lasted_s = monotonic_s() - begun_at_s
             failures = 1 if lasted_s > LONGEST_RESTART_S else failures + 1
             self._rest_after(name, failures)
+
+    def _tell_the_end(self, name: str) -> None:
+        """Of several, as the process ends with the worst of their problems alone."""
+        if len(self._outboxes) > 1:
+            log.error("outbox_failed", outbox=name, reason=_told(self._problems[name]))
 
     def _rest_after(self, name: str, failures: int) -> None:
         rest_s = restart_rest_s(failures)
@@ -83,7 +89,7 @@ class Fleet:
 
 
 def _exit_code(problem: Exception) -> int:
-    return problem.exit_code if isinstance(problem, RelayError) else 1
+    return problem.exit_code if isinstance(problem, RelayError) else InvariantBroken.exit_code
 
 
 def _told(problem: Exception) -> str:

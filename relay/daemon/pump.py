@@ -38,14 +38,15 @@ class Pump:
         clock: Callable[[], float],
         stopping: threading.Event,
         drain_limit_s: float,
+        on_begin: Callable[[do.Effect], None],
         on_step: Callable[[Relay, do.Effect, told.Input], None],
         on_wait: Callable[[float], None],
     ) -> None:
         """`wakeup` lets writers wake the relay; without it, it polls. `trusted`: whether the lease
         still is. `clock`: monotonic seconds.
 
-        `on_step` is shown every step, `on_wait` the seconds that an acknowledgement has been waited
-        for; both are for the log.
+        `on_begin` is shown what is about to be done, `on_step` every step, `on_wait` the seconds
+        that an acknowledgement has been waited for; they are for those who watch.
         """
         self._store = store
         self._pages = pages
@@ -55,6 +56,7 @@ class Pump:
         self._clock = clock
         self._stopping = stopping
         self._drain_limit_s = drain_limit_s
+        self._on_begin = on_begin
         self._on_step = on_step
         self._on_wait = on_wait
         self._sent_at_s = 0.0
@@ -74,6 +76,7 @@ class Pump:
             while not isinstance(effect, do.Stop | do.StandBy):
                 if until_drained and _is_idle(effect):
                     return True
+                self._on_begin(effect)
                 outcome = self._perform(effect) if self._trusted() else told.Lost()
                 self._on_step(relay, effect, outcome)
                 relay, effect = step(relay, outcome, self._moment())

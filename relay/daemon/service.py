@@ -252,6 +252,7 @@ class Service:
             clock=monotonic_s,
             stopping=leaving,
             drain_limit_s=DRAIN_LIMIT_S,
+            on_begin=self._vitals.begins,
             on_step=self._tell,
             on_wait=self._tell_wait,
         )

@@ -20,6 +20,7 @@ from relay.core.envelope import Envelope, Headers
 from relay.core.envelope import envelope as cloudevents
 from relay.core.inputs import Acked, Doubtful, Input, Lost, Recovered, Refused, Row, Rows, position
 from relay.core.reached import Reached
+from relay.errors import Unreachable
 from relay.kafka.certificates import Certificates
 from relay.kafka.client_state import ClientState
 from relay.kafka.credentials import Credentials
@@ -137,7 +138,11 @@ class KafkaSink:
         over from each other every few seconds: the leader stood in it for half a minute and more.
         """
         retired = [self._producer]
-        self._make_producer()
+        try:
+            self._make_producer()
+        except KafkaException as problem:
+            # A certificate that is being renewed, half written or before its key: that passes.
+            raise Unreachable(f"the client cannot be made: {problem.args[0].str()}") from None
         threading.Thread(target=retired.clear, name="retired producer", daemon=True).start()
 
     def _purged(self) -> list[Failure]:

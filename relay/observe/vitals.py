@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -91,6 +92,7 @@ class Vitals:
         self._leads: Callable[[], bool] | None = None
         self._answered_at_s: float | None = None
         self._waited_s, self._queued = 0.0, 0
+        self._plans = False
 
     def beat(self) -> None:
         """It gets on."""
@@ -137,9 +139,19 @@ class Vitals:
         """`problem`, without secrets, is in the way until something gets on again."""
         self._trouble = problem
 
+    def begins(self, effect: do.Effect) -> None:
+        """The leader is about to do this.
+
+        Where a window's events lie is one statement, however many there are: a minute for tens of
+        millions. As long as the database answers the elector meanwhile, that is no loop that hangs;
+        a restart would begin the same statement anew, for ever.
+        """
+        self._plans = isinstance(effect, do.Load | do.OpenNext)
+
     def step(self, effect: do.Effect, outcome: told.Input, *, releases: bool) -> None:
         """The leader made a step; `releases`: of a window of events that were set aside."""
         self.beat()
+        self._plans = False
         took_s = self.beaten_at_s - self._stepped_at_s
         self._stepped_at_s = self.beaten_at_s
         self._waited_s, self._queued = 0.0, 0
@@ -149,6 +161,8 @@ class Vitals:
             case do.Send(rows), told.Acked():
                 self._published(rows, took_s, releases=releases)
             case _, told.Doubtful(reason):
+                if self.client:
+                    self.client.broker_up = None  # so that it is asked
                 self._failed("in_doubt", f"delivery is in doubt: {reason}")
             case _, told.Refused(reason, passing=passing):
                 self._failed("awaited" if passing else "refused", f"refused: {reason}")
@@ -168,6 +182,8 @@ class Vitals:
     def answered(self, holds: bool) -> None:
         """The database answered the elector; whether this relay `holds` the lease."""
         self._answered_at_s = self._clock()
+        if holds and self._plans:
+            self.beat()
         if not holds:
             self._well()
 
@@ -214,8 +230,9 @@ class Vitals:
         self.publish.observe(took_s)
         # Of the first event, which waited longest. Those that were set aside waited for a person.
         if rows and not releases:
-            lag_s = self._wall() - datetime.fromisoformat(rows[0][7]).timestamp()
-            self.commit_to_ack.observe(max(0.0, lag_s))
+            with suppress(ValueError, OverflowError):  # `infinity`, or a year that Python has not
+                lag_s = self._wall() - datetime.fromisoformat(rows[0][7]).timestamp()
+                self.commit_to_ack.observe(max(0.0, lag_s))
 
     def _failed(self, reason: str, trouble: str) -> None:
         self.failures[reason] += 1

@@ -46,10 +46,8 @@ def check_schema(connection: Connection) -> None:
     """
     with translated_errors():
         row = connection.execute(_SQL["cluster_schema"]).fetchone()
-        if row is None or row[0] is None:
-            raise SchemaMismatch(
-                "the outbox schema is missing in this database: run `relay migrate`"
-            )
+        if row is not None and row[0] is not None:
+            raise SchemaMismatch(str(row[0]))
         found = connection.execute(_SQL["cluster_version"]).fetchone()
         version = str(found and found[0])
         if version != SCHEMA_VERSION and not (_is_later(version) and _serves_us(connection)):

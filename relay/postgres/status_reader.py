@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 
 from relay import sql
 from relay.core.blockers import BLOCKS_AFTER_S
@@ -62,7 +63,9 @@ def _pending(connection: Connection, cursor: Cursor) -> tuple[int, float]:
     counted = connection.execute(_SQL["status_pending"], parameters).fetchone()
     if counted is None:
         raise AssertionError("a count is one row")
-    return int(str(counted[0])), float(str(counted[1]))
+    oldest_s = float(str(counted[1]))
+    # A writer of his own SQL may have given `infinity`, which is no JSON.
+    return int(str(counted[0])), oldest_s if isfinite(oldest_s) else 0.0
 
 
 def pending_ranges(connection: Connection, cursor: Cursor) -> dict[str, str]:

@@ -9,16 +9,14 @@ select pg_is_in_recovery(),
 
 -- cluster_epoch_newest: where a relay led last; whether that is where it leads now; whether
 -- transaction ids are another numbering's since; and how far the windows of the log have reached.
--- Index: epoch_nth_key, window_n_fence, event_txid_idx, event_position_idx, a few probes each.    Lock: none.
+-- Index: epoch_nth_key, window_n_fence, event_txid_idx, a few probes each, and one for each open transaction.    Lock: none.
 -- Guarantee: in another cluster they are. In the same one, a row that a dump or COPY has brought was
 -- written by a transaction of now, its xmin, and says itself by which it was written first; files
 -- that were copied (a standby, a snapshot of the disk) have both as they were, and count ids on.
 -- Five kinds of evidence, as one number can be the same by chance: the note of the last epoch was
 -- written by another transaction than it says; the log is another table; several of its entries
--- were written by one transaction, which the relay never does; ids of the future; and where no relay
--- has led, so that there is neither note nor log, the oldest events: several transactions' were
--- written by one, or one was written by an earlier transaction than it says. By a later one says
--- nothing: in a savepoint xmin is the savepoint's id, which is always later than its transaction's.
+-- were written by one transaction, which the relay never does; ids of the future; ids of
+-- transactions that are open here, of rows that can be seen.
 -- Trap: whatever rewrites outbox.epoch (ALTER TABLE, pg_repack) looks like a copy. Then an event is
 -- missed if its transaction is in progress at that moment, below what is published.
 with newest as (
@@ -36,11 +34,9 @@ select e.nth, e.id::text, e.numbering, e.floor, (select max(reach) from newest),
                   and pg_snapshot_xmax(snapshot) > pg_snapshot_xmax(pg_current_snapshot()))
        or coalesce(e.floor, 0) = 0
           and exists (select from outbox.event where txid >= pg_snapshot_xmax(pg_current_snapshot()))
-       or e.nth is null
-          and exists (select from (select txid, xmin from outbox.event order by position limit 100) oldest
-                      group by xmin::text
-                      having count(distinct txid::text) > 1
-                          or bool_or((xmin::text::bigint - txid::text::bigint) & 4294967295 > 2147483647))
+       or coalesce(e.floor, 0) = 0
+          and exists (select from pg_snapshot_xip(pg_current_snapshot()) open
+                      join outbox.event on event.txid = open)
 from (values (1)) one
 left join lateral (select *, xmin::text::bigint as written_by from outbox.epoch order by nth desc limit 1) e on true;
 
@@ -82,9 +78,10 @@ delete from outbox.milestone;
 -- Index: none (a handful of rows).    Lock: none.
 select id::text from outbox.epoch order by first_seen, id limit 1;
 
--- cluster_schema: the version of the outbox schema; null when it is missing.
+-- cluster_schema: what to do where there is no outbox in the schema; null where there is one.
 -- Index: none.    Lock: none.
-select case when to_regclass('outbox.event') is null then null else to_regclass('public.outbox_alembic_version')::text end;
+select case when to_regclass('outbox.event') is null or to_regclass('public.outbox_alembic_version') is null
+            then 'the schema outbox is missing in this database: run `relay migrate`' end;
 
 -- cluster_version: what `relay migrate` wrote last.
 -- Index: none (one row).    Lock: none.

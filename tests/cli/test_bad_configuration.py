@@ -73,6 +73,19 @@ def test_a_malformed_connection_string_is_refused_without_quoting_any_of_it(url:
     assert SECRET not in outcome.said
 
 
+@pytest.mark.parametrize("servers", ["h:99999", "h:0", "h:x", ",", "h:9092,", ":9092", "h:9092 i"])
+def test_brokers_that_cannot_be_are_refused(servers: str) -> None:
+    outcome = relay("run", database_url="dbname=x", bootstrap_servers=servers)
+    assert outcome.exit_code == 78
+    assert "RELAY_KAFKA_BOOTSTRAP_SERVERS: is not host:port[,host:port...]" in outcome.err
+
+
+@pytest.mark.parametrize("servers", ["h:9092", "h", "SSL://h:65535, i:1", "[::1]:9092", "::1"])
+def test_brokers_that_may_be_are_taken(servers: str) -> None:
+    outcome = relay("run", database_url="dbname=x", bootstrap_servers=servers, unset="RELAY_SOURCE")
+    assert "is not host:port" not in outcome.err
+
+
 def test_no_value_of_a_librdkafka_property_is_repeated() -> None:
     outcome = relay(
         "run",

@@ -63,6 +63,12 @@ def test_a_word_of_sql_can_be_the_name() -> None:
     assert in_schema("select from outbox.event", "order") == 'select from "order".event'
 
 
+@pytest.mark.parametrize("name", ["outbox_wake", "outbox_alembic_version", "my_outbox"])
+def test_a_name_that_is_like_ours_stands_as_it_is(name: str) -> None:
+    assert in_schema("select from outbox.event", name) == f'select from "{name}".event'
+    assert in_schema("listen outbox_wake", name) == f"listen {name}_wake"
+
+
 def test_names_that_only_contain_the_word_are_left_alone() -> None:
     text = "select my_outbox.event, outboxes.event, ce_outboxreleased from outbox_events"
     assert in_schema(text, "billing") == text

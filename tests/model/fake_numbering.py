@@ -32,19 +32,9 @@ def is_copied(database: FakePostgres) -> bool:
     last = database.led[-1] if database.led else None
     if last is not None and (last.xmin is not None or last.system != database.system):
         return True
-    ahead = any(event.txid >= database.snapshot().xmax for event in database.standing)
-    if ahead and (last is None or last.floor == 0):
-        return True
-    return last is None and _was_written_by_another(database)
-
-
-def _was_written_by_another(database: FakePostgres) -> bool:
-    """Whether rows say so themselves; one in a savepoint was written by a later id than it says."""
-    said: dict[int, set[int]] = {}
-    for event in database.standing:
-        if event.xmin is not None:
-            said.setdefault(event.xmin, set()).add(event.txid)
-    return any(len(txids) > 1 or xmin < min(txids) for xmin, txids in said.items())
+    now = database.snapshot()
+    ahead = any(not now.sees(event.txid) for event in database.standing)
+    return ahead and (last is None or last.floor == 0)
 
 
 def _floor(database: FakePostgres, reach: int) -> int:

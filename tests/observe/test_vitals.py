@@ -181,6 +181,30 @@ def test_a_database_that_answers_the_elector_heals_a_standby_and_no_leader(one: 
     assert not one.vitals.database_up
 
 
+def test_a_long_plan_is_no_hang_while_the_database_answers_the_elector(one: Watched) -> None:
+    one.vitals.begins(do.Load())
+    one.now_s += 100.0
+    one.vitals.answered(True)
+    assert one.vitals.facts.beaten_at_s == one.now_s
+
+
+def test_a_page_that_hangs_is_a_hang_whatever_the_database_answers(one: Watched) -> None:
+    one.vitals.begins(do.Load())
+    one.step(told.Acked())
+    beaten_at_s = one.vitals.facts.beaten_at_s
+    one.vitals.begins(do.Send(ROWS, 1, REACHED))
+    one.now_s += 100.0
+    one.vitals.answered(True)
+    assert one.vitals.facts.beaten_at_s == beaten_at_s
+
+
+@pytest.mark.parametrize("written_at", ["infinity", "-infinity", "20000-01-01 00:00:00+00"])
+def test_a_time_that_python_has_not_ends_no_loop(one: Watched, written_at: str) -> None:
+    rows = [(*ROWS[0][:7], written_at, *ROWS[0][8:])]
+    one.step(told.Acked(), do.Send(rows, 1, REACHED))
+    assert (one.vitals.published_events, one.vitals.commit_to_ack.sum_s) == (1, 0.0)
+
+
 def test_a_request_that_hangs_is_a_database_that_is_away(one: Watched) -> None:
     one.vitals.answered(True)
     one.now_s += 11.0

@@ -52,12 +52,17 @@ def in_progress(url: str, txid: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("at_once", [0, 150])
 def test_an_event_whose_id_is_that_of_an_open_transaction_here_is_not_kept_waiting(
-    source: CrashablePostgres, target: CrashablePostgres
+    source: CrashablePostgres, target: CrashablePostgres, at_once: int
 ) -> None:
-    """By the ids alone it is of a transaction in progress, and one of its key behind it is not."""
-    written = [emit(source.url(), "t")[0] for _ in range(EVENTS)]
-    first = value_of(source.url(), "select min(txid::text::bigint) from outbox.event")
+    """By the ids alone it is of a transaction in progress, and one of its key behind it is not.
+
+    `at_once`: so many events come before it, of one transaction."""
+    written = emit(source.url(), "t", count=at_once)
+    written += [emit(source.url(), "t")[0] for _ in range(EVENTS)]
+    single = f"select min(txid::text::bigint) from outbox.event where position > {at_once}"
+    first = value_of(source.url(), single)
     moved(source.url(), target)
     with in_progress(target.url(), first + 2):
         use_up_ids(target.url(), beyond=source.url())

@@ -160,6 +160,7 @@ def pumping(
             clock=monotonic_s,
             stopping=stopping,
             drain_limit_s=1.0,
+            on_begin=lambda _: None,
             on_step=lambda *_: None,
             on_wait=lambda _: None,
         )

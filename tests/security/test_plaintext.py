@@ -130,6 +130,33 @@ def test_the_daemon_names_both_at_once_and_what_to_set() -> None:
     assert brokers.endswith("to SSL or SASL_SSL, or RELAY_PLAINTEXT=yes")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RELAY_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ],
+)
+def test_what_gets_secrets_by_http_is_looked_at_too(name: str) -> None:
+    def refused(url: str, **env: str) -> bool:
+        outcome = relay(
+            *("run", "--until-drained"),
+            database_url="postgresql://relay@127.0.0.1:1/app",
+            bootstrap_servers="127.0.0.1:1",
+            RELAY_KAFKA_ACKS="1",  # refused: so it ends in any case
+            **{name: url},
+            **env,
+        )
+        assert outcome.exit_code == 78
+        return f"{name}: names another machine" in outcome.err
+
+    assert refused("http://idp.invalid/token")
+    assert not refused("http://idp.invalid/token", RELAY_PLAINTEXT="yes")
+    assert not refused("https://idp.invalid/token")
+    assert not refused("http://localhost:4318")
+
+
 def test_a_command_for_the_database_refuses_it_too() -> None:
     outcome = relay("status", database_url=FAR_URL, RELAY_PLAINTEXT="no")
     assert outcome.exit_code == 78

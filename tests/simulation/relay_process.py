@@ -203,6 +203,7 @@ class RelayProcess:
             clock=self.machine.monotonic_s,
             stopping=cast(threading.Event, self._stopping),
             drain_limit_s=DRAIN_LIMIT_S,
+            on_begin=lambda _: None,
             on_step=self._follow,
             on_wait=lambda _: None,
         )
