@@ -82,21 +82,22 @@ def downgrade(place: Place, revision: str, *, discard_pending: bool = False) -> 
         BadConfiguration: there is no such revision below the present one.
         Unreachable: no connection, or a table lock was not free within 3 s; nothing was changed.
     """
-    schema = address_of(place).schema
-    if not discard_pending and (revision == "base" or revision.startswith("-")):
-        _refuse_to_discard(place)
     with connect(place) as connection:
         if not discard_pending:
-            _refuse_to_drop_waiting(connection, revision, schema)
-        command.downgrade(_config(connection, schema), revision)
+            _refuse_to_lose(place, connection, revision)
+        command.downgrade(_config(connection, address_of(place).schema), revision)
 
 
-def planned(place: Place, down: str | None = None) -> tuple[str, ...]:
+def planned(
+    place: Place, down: str | None = None, *, discard_pending: bool = False
+) -> tuple[str, ...]:
     """Return the revisions that `upgrade` would run, or `downgrade` to `down` take back, in order.
 
     Raises as they do, and changes nothing.
     """
     with connect(place) as connection:
+        if down is not None and not discard_pending:
+            _refuse_to_lose(place, connection, down)
         present = _revision_of(connection, address_of(place).schema)
     with _named_revisions():
         script = ScriptDirectory.from_config(_config())
@@ -105,6 +106,12 @@ def planned(place: Place, down: str | None = None) -> tuple[str, ...]:
             return tuple(one.revision for one in above)[::-1]
         below = script.iterate_revisions(present, down) if present else ()
         return tuple(one.revision for one in below)
+
+
+def _refuse_to_lose(place: Place, connection: Connection, revision: str) -> None:
+    if revision == "base" or revision.startswith("-"):
+        _refuse_to_discard(place)
+    _refuse_to_drop_waiting(connection, revision, address_of(place).schema)
 
 
 def _refuse_to_discard(place: Place) -> None:

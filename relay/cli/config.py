@@ -118,6 +118,8 @@ def _told(name: str, value: str, *, fit: bool) -> Shown:
     known = _OF_AN_OUTBOX.fullmatch(whole) or whole.startswith(_KAFKA)
     if not known and f"{whole.removeprefix('RELAY_').lower()}" not in _fields():
         return Shown(name, HIDDEN, "unknown")
+    if name != whole and not (_URL.fullmatch(whole) or whole.startswith(_KAFKA)):
+        return Shown(name, HIDDEN, "unknown")
     if name != whole:
         # The path is no secret; what stands in the file may be.
         return Shown(name, value if fit else HIDDEN, "file")

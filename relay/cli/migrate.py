@@ -72,7 +72,7 @@ def migrate(
     if since is not None:
         raise click.UsageError("--since goes with --sql: else the database itself is asked")
     place = chosen_outbox().address()
-    revisions = migrations.planned(place, down)
+    revisions = migrations.planned(place, down, discard_pending=discard_pending)
     if not dry_run:
         _perform(place, down, discard_pending=discard_pending, roles=roles, wakeup=wakeup)
     at = migrations.current(place)

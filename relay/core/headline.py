@@ -47,7 +47,7 @@ def _trouble(status: Status, *, stalled: bool) -> Headline | None:
     if stalled:
         return Headline("bad", f"Delivery stands still; {waits}.")
     if status.pending and status.oldest_pending_seconds > LATE_S:
-        return Headline("note", f"Delivery is behind; {waits}, and it catches up.")
+        return Headline("note", f"Delivery is behind; {waits}.")
     return None
 
 

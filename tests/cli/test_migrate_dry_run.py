@@ -9,6 +9,7 @@ import pytest
 
 from relay.admin import migrate
 from tests.cli.command import relay
+from tests.relay.events import emit
 
 
 def dry(url: str, *args: str) -> dict[str, Any]:
@@ -40,6 +41,15 @@ def test_downwards_it_names_what_would_be_taken_back_newest_first(database_url: 
     assert found == sorted(found, reverse=True)
     assert dry(database_url, "--down", "-1")["revisions"] == [migrate.head()]
     assert migrate.current(database_url) == migrate.head()
+
+
+def test_downwards_it_refuses_what_the_command_refuses(database_url: str) -> None:
+    emit(database_url, "t")
+    down = ("migrate", "--dry-run", "--down", "base")
+    outcome = relay(*down, database_url=database_url)
+    assert outcome.exit_code == 1
+    assert "1 committed events are not published yet" in outcome.err
+    assert relay(*down, "--discard-pending", database_url=database_url).exit_code == 0
 
 
 @pytest.mark.parametrize("other", ["--dry-run", "--json"])
