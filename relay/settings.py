@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from relay.listen_address import HTTP_DEFAULT, listen_address
 from relay.outboxes import SourceReference
 
-__all__ = ["BROKERS_DEFAULT", "RelaySettings"]
+__all__ = ["BROKERS_DEFAULT", "SECONDS", "RelaySettings"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}

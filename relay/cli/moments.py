@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-__all__ = ["Moment", "MomentType", "shown"]
+from relay.settings import SECONDS
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+__all__ = ["Moment", "MomentType", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class MomentType(click.ParamType[Moment]):
         if isinstance(value, Moment):
             return value
         if found := re.fullmatch(r"(\d{1,9})([smhd])", str(value)):
-            return Moment(ago_s=float(int(found[1]) * _SECONDS[found[2]]))
+            return Moment(ago_s=float(int(found[1]) * SECONDS[found[2]]))
         try:
             at = datetime.fromisoformat(str(value))
         except ValueError:

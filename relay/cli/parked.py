@@ -18,10 +18,10 @@ from relay.core.printable import printable
 from relay.postgres.cluster import check_schema
 from relay.postgres.connect import connect
 from relay.postgres.parked_desk import By, Chosen, Copy, ParkedDesk, Touched, Waiting
+from relay.settings import SECONDS
 
 __all__ = ["action_options", "parked", "performed", "the_desk"]
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 Command = Callable[..., None]
 
 
@@ -36,7 +36,7 @@ class Age(click.ParamType[float]):
         found = re.fullmatch(r"(\d+)([smhd])", str(value))
         if found is None:
             self.fail("is a number and a unit: 90s, 15m, 2h, 7d", param, ctx)
-        return float(int(found[1]) * _SECONDS[found[2]])
+        return float(int(found[1]) * SECONDS[found[2]])
 
 
 def _selection(command: Command) -> Command:
