@@ -76,7 +76,7 @@ def test_a_command_is_about_the_outbox_that_was_chosen(
     other = relay("status", "--outbox", "EMPTY", database_url=urls)
 
     assert json.loads(chosen.out)["pending"] == 0
-    assert "the outbox schema is missing" in other.err
+    assert "the schema outbox is missing" in other.err
 
 
 def test_where_there_are_several_a_command_asks_which(database_url: str) -> None:

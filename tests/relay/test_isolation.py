@@ -135,7 +135,7 @@ def test_a_stop_while_an_outbox_fails_ends_with_its_exit_code(
     relay.terminate()
 
     assert relay.wait() == 78
-    assert "the outbox schema is missing" in relay.log_text().splitlines()[-1]
+    assert "the schema outbox is missing" in relay.log_text().splitlines()[-1]
 
 
 def test_until_drained_does_not_wait_for_an_outbox_that_needs_a_person(

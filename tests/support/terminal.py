@@ -61,9 +61,11 @@ def on_a_terminal(
     """Run `relay ARGS...`; Ctrl-C once `stop` says so of all that came until then."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    # COLUMNS and LINES would win over the size of the terminal.
+    told = {name: one for name, one in environment.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [*HEEDING_CTRL_C, *args],
-        env={**environment, "TERM": "xterm-256color"},
+        env={**told, "TERM": "xterm-256color"},
         stdin=its,
         stdout=its,
         stderr=its,
