@@ -171,6 +171,13 @@ def test_the_broker_is_asked_only_while_it_is_not_known_to_answer(one: Watched) 
     assert one.asked == 3
 
 
+def test_after_a_page_in_doubt_it_is_not_known_to_answer(one: Watched) -> None:
+    one.broker_up = True
+    one.step(told.Doubtful("Failed to get metadata"))
+    one.vitals.ask_broker()
+    assert one.asked == 1
+
+
 def test_a_database_that_answers_the_elector_heals_a_standby_and_no_leader(one: Watched) -> None:
     one.now_s = 120.0
     one.vitals.answered(True)

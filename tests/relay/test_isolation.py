@@ -149,3 +149,4 @@ def test_until_drained_does_not_wait_for_an_outbox_that_needs_a_person(
 
     assert relay.wait() == 78
     relay.wait_for_log("drained", outbox="well")
+    relay.wait_for_log("outbox_failed", outbox="empty")
