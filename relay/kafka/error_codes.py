@@ -7,9 +7,13 @@ before anything behind it.
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
-__all__ = ["is_of_topic", "is_passing", "refusal"]
+__all__ = ["RAISED", "error_of", "is_of_topic", "is_passing", "refusal"]
+
+RAISED = (KafkaException, SystemError)
+"""What the client raises. A fatal error that it raises while one of our callbacks runs becomes the
+cause of a SystemError."""
 
 _REFUSALS = {
     KafkaError.MSG_SIZE_TOO_LARGE: "larger than the broker or the topic allows (max.message.bytes)",
@@ -58,3 +62,12 @@ def refusal(error: KafkaError) -> str | None:
     doubt.
     """
     return _REFUSALS.get(error.code())
+
+
+def error_of(problem: Exception) -> KafkaError:
+    """What an error of RAISED is about; a SystemError that is not the client's is raised again."""
+    found = problem if isinstance(problem, KafkaException) else problem.__cause__
+    if not isinstance(found, KafkaException):
+        raise problem
+    error: KafkaError = found.args[0]
+    return error

@@ -9,7 +9,6 @@ same id, and never comes between events that arrive for the first time.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -24,23 +23,20 @@ from relay.errors import Unreachable
 from relay.kafka.certificates import Certificates
 from relay.kafka.client_state import ClientState
 from relay.kafka.credentials import Credentials
-from relay.kafka.error_codes import is_of_topic, is_passing, refusal
+from relay.kafka.error_codes import RAISED, error_of, is_of_topic, is_passing, refusal
 from relay.kafka.limits import Limits
 from relay.kafka.partitions import KNOWN_FOR_S, Partitions
 from relay.kafka.properties import SILENT
+from relay.kafka.retired import retire
 from relay.kafka.topics import TopicMaker
 
-__all__ = ["ASK_EVERY_S", "RAISED", "Failure", "KafkaSink", "error_of"]
+__all__ = ["ASK_EVERY_S", "Failure", "KafkaSink"]
 
 ASK_EVERY_S = 0.1
 REPORTS_ASKED_MAX = 10
 
 Failure = tuple[KafkaError, str | None]
 """What went wrong, and with an event of which topic, if with an event."""
-
-RAISED = (KafkaException, SystemError)
-"""What the client raises. A fatal error that it raises while one of our callbacks runs becomes the
-cause of a SystemError."""
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
@@ -131,24 +127,19 @@ class KafkaSink:
         return failures
 
     def _replace_producer(self) -> None:
-        """Make another, and let a thread of its own end the one before.
-
-        Ended here, it could stop delivery for good: now and then the client's end of a producer
-        that was shut out, with records on their way, does not return. Seen where two relays took
-        over from each other every few seconds: the leader stood in it for half a minute and more.
-        """
+        """Make another; the one before ends apart (retired.py)."""
         retired = [self._producer]
         try:
             self._make_producer()
         except KafkaException as problem:
             # A certificate that is being renewed, half written or before its key: that passes.
             raise Unreachable(f"the client cannot be made: {problem.args[0].str()}") from None
-        threading.Thread(target=retired.clear, name="retired producer", daemon=True).start()
+        retire(retired)
 
-    def _purged(self) -> list[Failure]:
+    def _purged(self, in_flight: bool = True) -> list[Failure]:
         """Empty the client's queues; all that failed, but for what was only given up here."""
         for serve in (
-            partial(self._producer.purge, blocking=True),
+            partial(self._producer.purge, in_flight=in_flight, blocking=True),
             partial(self._producer.poll, 0),
         ):
             with suppress(*RAISED):
@@ -168,10 +159,16 @@ class KafkaSink:
                 self._producer.poll(ASK_EVERY_S)
 
     def _make_producer(self) -> None:
-        self._failures = []
-        callbacks = {"error_cb": self._note_error, "on_delivery": self._note_failure}
-        self._credentials = Credentials(self._properties)
+        # In place: of the one before, which stays when another cannot be made.
+        self._failures.clear()
+        failures: list[Failure] = []
+        callbacks = {
+            "error_cb": partial(self._note_error, failures),
+            "on_delivery": partial(_note_failure, failures),
+        }
+        credentials = Credentials(self._properties)
         self._producer = Producer({**self._given_properties(), **callbacks, "logger": SILENT})
+        self._failures, self._credentials = failures, credentials
         self.client.producer = self._producer
         self._forget_partitions()
 
@@ -261,14 +258,12 @@ class KafkaSink:
                 return False
         return not self._failures
 
-    def _note_failure(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failures.append((error, message.topic()))
-
-    def _note_error(self, error: KafkaError) -> None:
+    def _note_error(self, failures: list[Failure], error: KafkaError) -> None:
         """A fatal error ends the producer even when no message has failed yet."""
+        if failures is not self._failures:
+            return  # Of a producer that is retired: nobody's trouble any more.
         if error.fatal():
-            self._failures.append((error, None))
+            failures.append((error, None))
         self._credentials.note_trouble()
         self.client.note(error)
         self._on_trouble(self._certificates.explained(error.str()))
@@ -285,10 +280,6 @@ class KafkaSink:
         return Doubtful(failures[0][0].str())
 
 
-def error_of(problem: Exception) -> KafkaError:
-    """What an error of RAISED is about; a SystemError that is not the client's is raised again."""
-    found = problem if isinstance(problem, KafkaException) else problem.__cause__
-    if not isinstance(found, KafkaException):
-        raise problem
-    error: KafkaError = found.args[0]
-    return error
+def _note_failure(failures: list[Failure], error: KafkaError | None, message: Message) -> None:
+    if error is not None:
+        failures.append((error, message.topic()))

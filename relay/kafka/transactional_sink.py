@@ -39,9 +39,9 @@ from coordinator.failpoints import hit
 from relay.core.inputs import Doubtful, Input, Lost, Recovered, Refused, Rows
 from relay.core.reached import Reached
 from relay.errors import Fenced
-from relay.kafka.error_codes import is_of_topic
+from relay.kafka.error_codes import RAISED, error_of, is_of_topic
 from relay.kafka.positions import CutShort, Positions, encoded
-from relay.kafka.sink import ASK_EVERY_S, RAISED, Failure, KafkaSink, error_of
+from relay.kafka.sink import ASK_EVERY_S, Failure, KafkaSink
 
 __all__ = ["TransactionalSink"]
 
@@ -153,9 +153,10 @@ class TransactionalSink(KafkaSink):
     def _given_up(self) -> list[Failure]:
         """Abort, and throw the producer away; all that failed before.
 
-        It cannot go on even then: the numbers of the batches that were refused are skipped.
+        It cannot go on even then: the numbers of the batches that were refused are skipped. What is
+        on its way is not purged: its answers must find the producer there (retired.py).
         """
-        failures = self._purged()
+        failures = self._purged(in_flight=False)
         errors = [error for error, _ in failures]
         aborted = False
         if self._ready:

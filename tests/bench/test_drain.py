@@ -19,7 +19,7 @@ from tests.support.wait import until
 
 # More than a page of the relay (8,192) and of its peer (10,000), so that the first is left out; and
 # enough that the relay's CPU stands out from that of its start.
-EVENTS = 30_000
+EVENTS = 60_000
 
 
 def databases(postgres: Postgres) -> set[str]:

@@ -22,6 +22,7 @@ from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
 from relay.demo.apache_kafka import ApacheKafka
 from relay.errors import Fenced
+from relay.kafka import sink as of_sink
 from relay.kafka.positions import TAIL_OFFSETS, encoded
 from relay.kafka.properties import transactional_properties
 from relay.kafka.transactional_sink import TransactionalSink
@@ -195,6 +196,39 @@ def test_the_topic_of_positions_is_made_compacted_and_of_one_partition(
     found: dict[str, Any] = admin.describe_configs([resource])[resource].result(10)
     assert found["cleanup.policy"].value == "compact"
     assert len(admin.list_topics(name, 10).topics[name].partitions) == 1
+
+
+def test_a_producer_is_not_ended_before_the_broker_has_answered_what_is_on_its_way(
+    kafka: ApacheKafka, make_sink: MakeSink, outbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, ended_while_away = threading.Event(), list[bool]()
+
+    class SaysWhenItEnds(Producer):
+        def __del__(self) -> None:
+            ended_while_away.append(away.is_set())
+
+    sink = make_sink(batch_num_messages="1")
+    monkeypatch.setattr(of_sink, "Producer", SaysWhenItEnds)
+    sink.enter("one-epoch", outbox)
+    sink.recover(always)
+    before = _end(kafka, "read_uncommitted")
+
+    def freeze() -> None:
+        until(lambda: _end(kafka, "read_uncommitted") > before, what="records on their way")
+        kafka.suspend()
+        away.set()
+
+    failpoints.arm("relay.transaction_open", freeze)
+    patience = iter([True, True])
+    page = [event(outbox, n) for n in range(1, 5_000)]
+    try:
+        assert sink.send(page, 1, WORD, lambda: next(patience, False)) == Lost()
+    finally:
+        away.clear()
+        kafka.resume()
+    until(lambda: ended_while_away, what="the producer to end once it was answered")
+    assert ended_while_away == [False]
+    assert sink.recover(always) == Recovered(None)
 
 
 def test_a_broker_that_is_away_is_in_doubt_and_not_an_error(
