@@ -112,7 +112,7 @@ class CrossDomainTransaction(Generic[Record]):
         """Return what the commit recorded whose reply was lost, or fail as any other attempt."""
         cause = lost.__cause__ or lost
         try:
-            record = self._look_up(call, attempt, lost)
+            record = to_its_end(lambda: self._look_up(call, attempt, lost))
         except BadInput:
             # Another call, with other arguments, has the key: this attempt was rolled back.
             self._compensate(call, attempt, cause)

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from coordinator.engine.awaiting import to_its_end
 from coordinator.engine.memory import Record
 from coordinator.engine.retry import RetryBudget
 from coordinator.transient import is_transient
@@ -61,10 +62,13 @@ def commit(session: Session) -> None:
     while the reply is waited for; and a server that stops while it waits for a synchronous standby
     has committed already. So whatever is raised is looked up.
 
+    A cancellation waits for the reply: a driver passes it on to the server, which now and then
+    takes it in time to roll back what was asked to be committed.
+
     Raises:
         CommitReplyLost: nobody knows whether it happened; its cause is why.
     """
     try:
-        session.commit()
+        to_its_end(session.commit)
     except BaseException as error:
         raise CommitReplyLost from error

@@ -174,6 +174,61 @@ def test_a_cancellation_at_the_commit_waits_for_it_and_the_same_call_finds_the_o
     assert done(orders) == DONE_ONCE
 
 
+def at_the_commit(orders: Engine, statement: str) -> None:
+    """Let the server run `statement` in each COMMIT of a transaction that writes to the ledger."""
+    body = f"begin {statement} return null; end"
+    with orders.begin() as connection:
+        connection.execute(
+            text(f"create function at_the_commit() returns trigger language plpgsql as $${body}$$")
+        )
+        connection.execute(
+            text(
+                "create constraint trigger at_the_commit after insert on ledger "
+                "deferrable initially deferred for each row execute function at_the_commit()"
+            )
+        )
+
+
+@on_each_driver
+def test_a_cancellation_during_a_long_commit_does_not_reach_the_server(
+    orders: Engine, on_a_loop: OnALoop, armed_failpoints: ModuleType
+) -> None:
+    at_the_commit(orders, "perform pg_sleep(1);")
+
+    async def run(engine: AsyncEngine) -> None:
+        function = Waits()
+        function.waiting.set()
+        task = asyncio.create_task(AsyncCoordinator(engine).run(function, key=KEY))
+        soon = asyncio.get_running_loop().call_later
+        armed_failpoints.arm("coordinator.before_commit", lambda: soon(0.3, task.cancel))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert function.undone == 0
+
+    on_a_loop(run)
+    assert done(orders) == DONE_ONCE
+
+
+@on_each_driver
+def test_a_commit_that_fails_is_undone_though_the_task_was_cancelled_meanwhile(
+    orders: Engine, on_a_loop: OnALoop, armed_failpoints: ModuleType
+) -> None:
+    at_the_commit(orders, "raise 'refused';")
+
+    async def run(engine: AsyncEngine) -> None:
+        function = Waits()
+        function.waiting.set()
+        task = asyncio.create_task(AsyncCoordinator(engine).run(function, key=KEY))
+        armed_failpoints.arm("coordinator.before_commit", task.cancel)
+        with pytest.raises((asyncio.CancelledError, TransactionFailed)):
+            await task
+        assert function.undone == 1
+
+    on_a_loop(run)
+    assert done(orders) == {}
+    assert count(orders, transaction_acks) == 1
+
+
 def test_a_scope_of_anyio_that_is_cancelled_sees_its_own_cancellation(
     orders: Engine, on_a_loop: OnALoop, armed_failpoints: ModuleType
 ) -> None:
