@@ -68,6 +68,9 @@ def _window_id(number: int, stored_us: object) -> str:
 class PostgresCursorStore:
     """See CursorStore. Holds no cursor: what it knows it was handed, or has just read."""
 
+    _empty: tuple[Cursor, str] | None = None
+    """Up to which S nothing was ahead of which cursor, when last looked."""
+
     def __init__(self, connection: Connection, owner: str, term: int) -> None:
         self._connection = connection
         self._held = {"owner": owner, "term": term}
@@ -88,8 +91,14 @@ class PostgresCursorStore:
         Three round trips: S is asked for, then where its events lie; and the rows of a window of
         one page, its entry and COMMIT go out together. Read before the entry is stored they are the
         same rows, and nobody has them before it is.
+
+        Where nothing was ahead, one statement says whether anything was committed since, and costs
+        a tenth: the same S sees the same events, and the same wishes of operators.
         """
         with translated_errors():
+            if self._empty and self._empty == (cursor, self._snapshot()):
+                return NothingAhead()
+            self._empty = None
             with self._entering():
                 taken = self._connection.execute(_WINDOW["window_snapshot"])
                 # Asked before the first answer is read, so that both are one round trip.
@@ -98,9 +107,13 @@ class PostgresCursorStore:
                 is_wanted = bool(wish and wish[0])
                 if is_wanted and not cursor.releases:
                     return self._open_release(cursor)
-                opened, pages = self._ahead(cursor, Snapshot.parse(str(row and row[0])))
+                now = str(row and row[0])
+                opened, pages = self._ahead(cursor, Snapshot.parse(now))
+                if not pages and is_wanted:
+                    return self._open_release(cursor)
                 if not pages:
-                    return self._open_release(cursor) if is_wanted else NothingAhead()
+                    self._empty = cursor, now
+                    return NothingAhead()
                 page = only_page(pages)
                 asked = ask_page(self._connection, opened.window, page) if page else None
                 entry = self._append(opened)
@@ -135,6 +148,10 @@ class PostgresCursorStore:
                 _CURSOR["cursor_block"],
                 {"event": event_id, "reason": reason, **self._held},
             )
+
+    def _snapshot(self) -> str:
+        row = self._connection.execute(_WINDOW["window_snapshot"]).fetchone()
+        return str(row and row[0])
 
     @contextmanager
     def _entering(self) -> Iterator[None]:

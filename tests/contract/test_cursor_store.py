@@ -28,6 +28,21 @@ def test_nothing_is_stored_while_there_is_nothing_to_publish(world: World) -> No
     assert store.load() == before
 
 
+def test_what_is_committed_behind_looks_that_found_nothing_is_found_by_the_next(
+    world: World,
+) -> None:
+    store = leading(world)
+    cursor = store.load().cursor
+    with world.writer() as writer:
+        writer.emit(event_id(1), "k")
+        assert [store.open_next(cursor) for _ in range(3)] == [NothingAhead()] * 3
+        writer.commit()
+
+    found = store.open_next(cursor)
+    assert not isinstance(found, NothingAhead)
+    assert numbers_of(read(world, found)) == [1]
+
+
 def test_the_first_window_has_what_was_written_before_any_relay_ran(world: World) -> None:
     write(world, 1, 2)
     write(world, 3)
