@@ -96,11 +96,11 @@ def _published(outbox: Outbox, selection: Selection) -> Iterator[Placed]:
 def _of_a_look(retained: Retained, after: int, selection: Selection) -> Iterator[Placed]:
     told = 0
     for page in retained.follow(after, selection):
-        yield from page
-        told += len(page)
         if told >= EVENTS_AT_ONCE_MAX:
             _say(f"more than {EVENTS_AT_ONCE_MAX:,} in one look: the rest is passed over")
             return
+        yield from page
+        told += len(page)
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 Naive: a NOTIFY in every writer's transaction would make resting needless. It cost 65 to 73 % of
 the commits at 8 to 16 concurrent writers, as PostgreSQL commits transactions that notify one at a
 time. So the relay looks, often while events come and seldom while none do: 1 ms after the last
-event, half as long again each time up to 20 ms, and 125 ms once nothing has come for 10 s.
+event, half as long again each time up to 20 ms, and 140 ms once nothing has come for 10 s.
 
 Where few events come and each shall go at once (`RELAY_WAKEUP=listen`), it sleeps once nothing has
 come for 20 ms, and only writers who find it asleep notify it: the first of a burst, not each of it.
@@ -29,7 +29,7 @@ __all__ = [
 
 SHORTEST_REST_S = 0.001
 LONGEST_REST_S = 0.020
-IDLE_REST_S = 0.125
+IDLE_REST_S = 0.140
 """With it an idle relay asks the database 10 times a second at most, the lease included."""
 IDLE_AFTER_S = 10.0
 GROWTH = 1.5

@@ -71,9 +71,13 @@ class PostgresCursorStore:
     _empty: tuple[Cursor, str] | None = None
     """Up to which S nothing was ahead of which cursor, when last looked."""
 
-    def __init__(self, connection: Connection, owner: str, term: int) -> None:
+    def __init__(
+        self, connection: Connection, owner: str, term: int, *, polls: bool = True
+    ) -> None:
+        """`polls`: whether it is asked again and again, and not only when something was written."""
         self._connection = connection
         self._held = {"owner": owner, "term": term}
+        self._polls = polls
 
     def load(self) -> Loaded:
         """See CursorStore.load."""
@@ -112,7 +116,7 @@ class PostgresCursorStore:
                 if not pages and is_wanted:
                     return self._open_release(cursor)
                 if not pages:
-                    self._empty = cursor, now
+                    self._empty = (cursor, now) if self._polls else None
                     return NothingAhead()
                 page = only_page(pages)
                 asked = ask_page(self._connection, opened.window, page) if page else None

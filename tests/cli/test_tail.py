@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay.cli.tail import EVENTS_AT_ONCE_MAX
 from relay.postgres.cursor_store import PostgresCursorStore
 from tests.relay.events import connected, emit
 from tests.relay.leader import closed, leading
@@ -74,6 +75,22 @@ def test_it_shows_what_is_published_from_now_on_in_its_order(
     second = emit(database_url, "t", count=2)
     closed(leader)
     assert [one["id"] for one in lines(process)] == first + second
+
+
+def test_nothing_is_called_passed_over_where_nothing_is(
+    database_url: str, leader: PostgresCursorStore, tail: Tail
+) -> None:
+    many = EVENTS_AT_ONCE_MAX
+    process = tail("--count", str(many + 1))
+    emit(database_url, "t", count=many)
+    closed(leader)
+    assert process.stdout is not None
+    for _ in range(many):
+        process.stdout.readline()
+    emit(database_url, "t")
+    closed(leader)
+    _, said = process.communicate(timeout=60)
+    assert said == ""
 
 
 def test_what_is_not_published_yet_is_not_shown(

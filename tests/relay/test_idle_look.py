@@ -76,6 +76,20 @@ def test_what_is_of_no_outbox_is_looked_at_once(
     assert len(statements) == ASKS_FOR_S
 
 
+def test_who_only_looks_when_something_was_written_asks_no_more_than_once(
+    connection: Connection, store: PostgresCursorStore, statements: list[object]
+) -> None:
+    cursor = store.load().cursor
+    listening = PostgresCursorStore(connection, OWNER, 1, polls=False)
+    statements.clear()
+    listening.open_next(cursor)
+    asked = len(statements)
+    statements.clear()
+
+    listening.open_next(cursor)
+    assert len(statements) == asked
+
+
 def test_where_something_is_found_nothing_more_is_asked_than_ever(
     database_url: str, store: PostgresCursorStore, statements: list[object]
 ) -> None:
