@@ -17,6 +17,7 @@ from relay.core.printable import printable
 from relay.errors import BadConfiguration
 from relay.kafka.properties import REFUSED, faults, producer_properties
 from relay.secret_files import SUFFIX
+from relay.setting_names import IS_A_URL, is_a_setting
 
 __all__ = ["config"]
 
@@ -24,8 +25,6 @@ HIDDEN = "***"
 """Instead of a value that is a secret, or could be one."""
 
 _KAFKA = kafka_settings.PREFIX
-_OF_AN_OUTBOX = re.compile(r"RELAY_(OUTBOX_[A-Z0-9_]+_)?(DATABASE_URL|SCHEMA|SOURCE)")
-_URL = re.compile(r"RELAY_(OUTBOX_[A-Z0-9_]+_)?DATABASE_URL")
 # What may be shown is listed, and not what may not: a property that is new may be a secret.
 _HARMLESS = re.compile(
     r"bootstrap\.servers|client\.id|security\.protocol|sasl\.mechanisms?|sasl\.username|acks|"
@@ -114,24 +113,16 @@ def _as_typed(value: object) -> str:
 
 
 def _told(name: str, value: str, *, fit: bool) -> Shown:
-    whole = name.removesuffix(SUFFIX)
-    known = _OF_AN_OUTBOX.fullmatch(whole) or whole.startswith(_KAFKA)
-    if not known and f"{whole.removeprefix('RELAY_').lower()}" not in _fields():
+    if not is_a_setting(name):
         return Shown(name, HIDDEN, "unknown")
-    if name != whole and not (_URL.fullmatch(whole) or whole.startswith(_KAFKA)):
-        return Shown(name, HIDDEN, "unknown")
-    if name != whole:
+    if name.endswith(SUFFIX):
         # The path is no secret; what stands in the file may be.
         return Shown(name, value if fit else HIDDEN, "file")
     return Shown(name, _redacted(name, value) if fit else HIDDEN, "env")
 
 
-def _fields() -> set[str]:
-    return set(configuration.RelaySettings.model_fields)
-
-
 def _redacted(name: str, value: str) -> str:
-    if _URL.fullmatch(name):
+    if IS_A_URL.fullmatch(name):
         return without_secrets(value)
     if name.startswith(_KAFKA):
         prop = name.removeprefix(_KAFKA).lower().replace("_", ".")

@@ -31,6 +31,7 @@ from relay.observe import logs, tracing
 from relay.observe.systemd import Notifier, keep_told
 from relay.observe.vitals import AllVitals, Vitals
 from relay.outboxes import Outbox
+from relay.setting_names import misspelt
 
 __all__ = ["run"]
 
@@ -75,6 +76,8 @@ def run(
         logs.ends_as_a_line(),
         tracing.configured(config.exports_traces()),
     ):
+        if names := misspelt(config.told()):
+            logs.log.warning("settings_unknown", names=names)
         stopping = stop_on_signals(last_words)
         name = f"{socket.gethostname()}/{os.getpid()}"
         with (

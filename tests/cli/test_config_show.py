@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from relay.cli.config import HIDDEN, _told
 from tests.cli.command import Outcome, relay
+from tests.support.kafka import Broker
+from tests.support.processes import StartRelay
 
 SECRET = "hunter2swordfish"
 URL = f"postgresql://app:{SECRET}@db.example:5433/shop?sslpassword={SECRET}&sslmode=require"
@@ -81,3 +83,20 @@ def test_a_typing_error_in_a_name_is_seen() -> None:
 def test_outboxes_by_name_are_shown() -> None:
     outcome = relay("config", "show", "--json", database_url={"billing": URL})
     assert settings(outcome)["RELAY_OUTBOX_BILLING_DATABASE_URL"][1] == "env"
+
+
+def test_a_relay_that_starts_names_what_is_no_setting_and_not_what_kubernetes_adds(
+    database_url: str, mock_broker: Broker, relay_process: StartRelay
+) -> None:
+    process = relay_process(
+        database_url,
+        mock_broker.bootstrap_servers,
+        RELAY_DELIVRY=SECRET,
+        RELAY_HTTP_FILE="/secret",
+        RELAY_SERVICE_HOST="10.0.0.1",
+        RELAY_METRICS_SERVICE_PORT_HTTP="9464",
+        RELAY_METRICS_PORT_9464_TCP_ADDR="10.0.0.1",
+    )
+    line = process.wait_for_log("settings_unknown")
+    assert line["names"] == ["RELAY_DELIVRY", "RELAY_HTTP_FILE"]
+    assert SECRET not in process.log_text()
