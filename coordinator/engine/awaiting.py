@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.util import await_only, greenlet_spawn
 from sqlalchemy.util.concurrency import in_greenlet
@@ -49,7 +50,8 @@ def to_its_end(step: Callable[[], Answer]) -> Answer:
     """Return what `step` returns; a cancellation meanwhile waits until it is done.
 
     For what must not be left half way: a commit, whose outcome would be unknown; the undo actions;
-    the rollback on a connection that goes back to the pool.
+    the rollback on a connection that goes back to the pool. How long that may take is the driver's
+    to say, and the network's.
 
     Naive: `asyncio.shield` alone. The caller goes on at once, while the step still uses his
     session. And one shield is not enough: anyio, below FastAPI, cancels again and again until the
@@ -57,7 +59,20 @@ def to_its_end(step: Callable[[], Answer]) -> Answer:
     """
     if not awaits():
         return step()
-    return await_only(_to_its_end(greenlet_spawn(step)))
+    raised: list[BaseException] = []
+
+    def caught() -> Answer | None:
+        """A KeyboardInterrupt that left the task would end the loop, and the engine not see it."""
+        try:
+            return step()
+        except BaseException as problem:  # noqa: BLE001 - raised again below
+            raised.append(problem)
+            return None
+
+    answer = await_only(_to_its_end(greenlet_spawn(caught)))
+    if raised:
+        raise raised[0]
+    return cast("Answer", answer)
 
 
 async def checkpoint() -> None:
@@ -68,14 +83,21 @@ async def checkpoint() -> None:
 async def _to_its_end(step: Coroutine[Any, Any, Answer]) -> Answer:
     task = asyncio.ensure_future(step)
     held: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            held = error
+    with _shielded():
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                held = error
     if held is not None:
         _cancel_again(held)
     return task.result()
+
+
+def _shielded() -> AbstractContextManager[object]:
+    """From anyio's scopes: they cancel anew in each turn of the loop, which keeps it busy."""
+    anyio = sys.modules.get("anyio")
+    return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 def _cancel_again(held: asyncio.CancelledError) -> None:

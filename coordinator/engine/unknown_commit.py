@@ -63,7 +63,8 @@ def commit(session: Session) -> None:
     has committed already. So whatever is raised is looked up.
 
     A cancellation waits for the reply: a driver passes it on to the server, which now and then
-    takes it in time to roll back what was asked to be committed.
+    takes it in time to roll back what was asked to be committed. Under asyncio the hooks at the
+    commit run in a task of their own for it.
 
     Raises:
         CommitReplyLost: nobody knows whether it happened; its cause is why.

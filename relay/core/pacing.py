@@ -30,7 +30,7 @@ __all__ = [
 SHORTEST_REST_S = 0.001
 LONGEST_REST_S = 0.020
 IDLE_REST_S = 0.140
-"""With it an idle relay asks the database 10 times a second at most, the lease included."""
+"""With it an idle relay begins 10 transactions a second at most, the lease's included."""
 IDLE_AFTER_S = 10.0
 GROWTH = 1.5
 

@@ -244,7 +244,7 @@ class Service:
         wakeup: PostgresWakeup | None,
     ) -> Pump:
         return Pump(
-            store=PostgresCursorStore(connection, self._owner, term, polls=wakeup is None),
+            store=PostgresCursorStore(connection, self._owner, term),
             pages=pages,
             sink=traced(self._sink),
             wakeup=wakeup,

@@ -12,7 +12,8 @@ comes just then:
     half a minute.
 
 What is on its way is counted until its answer was heard, if it is not purged. So it is not, and the
-end waits for it: until the broker answers, or the client gives up (socket.timeout.ms).
+end waits for it: until the broker answers or is gone, or the client gives up its messages, which
+takes as long as a transaction may (transaction.timeout.ms).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from relay.kafka.error_codes import RAISED
 
 __all__ = ["retire"]
 
-ASK_EVERY_S = 0.1
+PURGE_EVERY_S = 0.1
+"""What was on its way to a broker that is gone comes back into the queue, to be sent again."""
 
 
 def retire(producer: list[Producer]) -> None:
@@ -38,5 +40,5 @@ def _end(producer: list[Producer]) -> None:
     while len(producer[0]):
         with suppress(*RAISED):
             producer[0].purge(in_flight=False, blocking=False)
-            producer[0].poll(ASK_EVERY_S)
+            producer[0].poll(PURGE_EVERY_S)
     producer.clear()

@@ -136,7 +136,7 @@ class KafkaSink:
             raise Unreachable(f"the client cannot be made: {problem.args[0].str()}") from None
         retire(retired)
 
-    def _purged(self, in_flight: bool = True) -> list[Failure]:
+    def _purged(self, *, in_flight: bool = True) -> list[Failure]:
         """Empty the client's queues; all that failed, but for what was only given up here."""
         for serve in (
             partial(self._producer.purge, in_flight=in_flight, blocking=True),

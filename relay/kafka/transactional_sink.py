@@ -83,10 +83,13 @@ class TransactionalSink(KafkaSink):
         except CutShort:
             return Lost()
         except RAISED as problem:
-            self._throw_away()
-            return Doubtful(f"{self._id}: {error_of(problem).str()}")
-        self._ready, self._aborted = True, False
-        return Recovered(self._reached)
+            failed = error_of(problem).str()
+        else:
+            self._ready, self._aborted = True, False
+            return Recovered(self._reached)
+        # Not in the handler: the traceback refers to the producer, which would end in this thread.
+        self._throw_away()
+        return Doubtful(f"{self._id}: {failed}")
 
     def send(
         self, rows: Rows, number: int, reached: Reached, keep_going: Callable[[], bool]

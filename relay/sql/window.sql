@@ -3,6 +3,13 @@
 -- Guarantee: taken before this transaction has an id of its own, so S never lists the relay itself.
 select pg_current_snapshot()::text;
 
+-- window_look: S, and what must be the same for the same S to mean the same events.
+-- Index: none.    Lock: none.
+-- Guarantee: as window_snapshot.
+-- Trap: behind a pooler the next answer may be another server's, a replica's that is behind, or the
+-- same one's after a crash that lost commits and gives their ids out again. No backend outlives that.
+select pg_current_snapshot()::text, pg_backend_pid(), pg_is_in_recovery();
+
 -- window_plan: where the events of a window lie: for each block of 2^chunk_bits positions the
 -- first, the last, how many, and the size of the largest.
 -- Index: event_txid_idx, one range scan for each range of ids and leaf.    Lock: none.

@@ -6,12 +6,12 @@ That each connection is back in its pool is asserted by `loops` at the end of ea
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import ModuleType
 
 import anyio
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from coordinator import (
@@ -25,7 +25,7 @@ from coordinator import (
 )
 from coordinator.engine.claims import transaction_acks
 from tests.coordinator.database import count
-from tests.coordinator.loops import OnALoop, on_each_driver, until_async
+from tests.coordinator.loops import OnALoop, async_engine_on, on_each_driver, until_async
 from tests.coordinator.orders import DONE_ONCE, KEY, done
 from tests.coordinator.test_repeat import waiting_for_a_lock
 
@@ -207,6 +207,59 @@ def test_a_cancellation_during_a_long_commit_does_not_reach_the_server(
 
     on_a_loop(run)
     assert done(orders) == DONE_ONCE
+
+
+def test_a_scope_of_anyio_does_not_keep_the_loop_busy_while_a_commit_is_waited_for(
+    orders: Engine, on_a_loop: OnALoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_commit(orders, "perform pg_sleep(1);")
+    waits: list[object] = []
+    wait = asyncio.wait
+
+    def counted(tasks: list[asyncio.Task[object]]) -> object:
+        waits.append(tasks)
+        return wait(tasks)
+
+    async def run(engine: AsyncEngine) -> None:
+        function = Waits()
+        function.waiting.set()
+        with anyio.move_on_after(0.3) as scope:
+            await AsyncCoordinator(engine).run(function, key=KEY)
+        assert scope.cancelled_caught
+
+    monkeypatch.setattr(asyncio, "wait", counted)
+    on_a_loop(run)
+    assert done(orders) == DONE_ONCE
+    assert len(waits) < 20
+
+
+class Interrupts(Waits):
+    """A function whose hook is interrupted at the commit, as by Ctrl-C."""
+
+    async def __call__(self, tx: AsyncTransaction) -> None:
+        self.waiting.set()
+        event.listen(tx.session.sync_session, "before_commit", self._interrupt, once=True)
+        await super().__call__(tx)
+
+    def _interrupt(self, _: object) -> None:
+        raise KeyboardInterrupt
+
+
+@on_each_driver
+def test_an_interrupt_at_the_commit_is_undone_before_it_ends_the_loop(
+    orders: Engine, database_url: str, driver: str
+) -> None:
+    function = Interrupts()
+
+    async def run() -> None:
+        async with async_engine_on(database_url, driver) as engine:
+            await AsyncCoordinator(engine).run(function, key=KEY)
+
+    loop = asyncio.new_event_loop()
+    with closing(loop), pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(run())
+    assert function.undone == 1
+    assert done(orders) == {}
 
 
 @on_each_driver

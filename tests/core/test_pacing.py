@@ -25,13 +25,13 @@ def test_each_rest_is_half_as_long_again_up_to_twenty_milliseconds() -> None:
     assert rests[-1] == 0.020
 
 
-def test_after_ten_seconds_of_silence_a_look_is_made_eight_times_a_second() -> None:
+def test_after_ten_seconds_of_silence_a_look_is_made_seven_times_a_second() -> None:
     assert next_rest_s(0.020, silent_for_s=9.999) == 0.020
     assert next_rest_s(0.020, silent_for_s=10.0) == 0.140
 
 
 @given(st.floats(0, 1), st.floats(0, 1e6))
-def test_an_event_waits_for_the_next_look_an_eighth_of_a_second_at_most(
+def test_an_event_waits_for_the_next_look_a_seventh_of_a_second_at_most(
     previous_s: float, silent_for_s: float
 ) -> None:
     assert 0.001 <= next_rest_s(previous_s, silent_for_s) <= 0.140

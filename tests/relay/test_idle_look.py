@@ -1,5 +1,5 @@
-"""What a look costs where nothing happens, and that it misses nothing: the cheap one asks for S
-alone."""
+"""What a look costs where nothing happens: one statement once two looks have seen the same, and
+never more where others commit all the time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from relay.core.cursor import Cursor
 from relay.core.inputs import NothingAhead, Opened
 from relay.postgres.connect import Connection, connect
 from relay.postgres.cursor_store import PostgresCursorStore
@@ -19,86 +20,85 @@ from tests.relay.leader import OWNER
 
 ASKS_FOR_S = 1
 
-
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with closing(connect(database_url, "cursor")) as made:
-        yield made
+Asked = list[object]
 
 
 @pytest.fixture
-def store(database_url: str, connection: Connection) -> Iterator[PostgresCursorStore]:
+def store(database_url: str) -> Iterator[PostgresCursorStore]:
     leases = PostgresLeaseStore(lambda: database_url)
     term = leases.acquire(OWNER)
     assert isinstance(term, int)
-    yield PostgresCursorStore(connection, OWNER, term)
+    with closing(connect(database_url, "cursor")) as connection:
+        yield PostgresCursorStore(connection, OWNER, term)
     leases.close()
 
 
 @pytest.fixture
-def statements(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def quiet(store: PostgresCursorStore) -> Cursor:
+    """Of a server on which nothing was committed between two looks."""
+    cursor = store.load().cursor
+    assert [store.open_next(cursor) for _ in range(2)] == [NothingAhead()] * 2
+    return cursor
+
+
+@pytest.fixture
+def asked(store: PostgresCursorStore, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """All that the store asks from here on."""
-    asked: list[object] = []
+    return counted(store._connection, monkeypatch)
+
+
+def counted(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    statements: Asked = []
     execute: Callable[..., Any] = connection.execute
 
-    def counted(statement: object, *arguments: object, **options: object) -> Any:
-        asked.append(statement)
+    def counting(statement: object, *arguments: object, **options: object) -> Any:
+        statements.append(statement)
         return execute(statement, *arguments, **options)
 
-    monkeypatch.setattr(connection, "execute", counted)
-    return asked
+    monkeypatch.setattr(connection, "execute", counting)
+    return statements
 
 
-def test_behind_a_look_that_found_nothing_the_next_is_one_statement(
-    store: PostgresCursorStore, statements: list[object]
-) -> None:
-    cursor = store.load().cursor
-    assert store.open_next(cursor) == NothingAhead()
-    statements.clear()
-
-    assert store.open_next(cursor) == NothingAhead()
-    assert len(statements) == ASKS_FOR_S
-
-
-def test_what_is_of_no_outbox_is_looked_at_once(
-    database_url: str, store: PostgresCursorStore, statements: list[object]
-) -> None:
-    cursor = store.load().cursor
-    store.open_next(cursor)
+def commit_elsewhere(database_url: str) -> None:
     with psycopg.connect(database_url) as other:
-        other.execute("create table elsewhere ()")
-    statements.clear()
-
-    assert store.open_next(cursor) == NothingAhead()
-    assert len(statements) > ASKS_FOR_S
-    statements.clear()
-    assert store.open_next(cursor) == NothingAhead()
-    assert len(statements) == ASKS_FOR_S
+        other.execute("select pg_current_xact_id()")
 
 
-def test_who_only_looks_when_something_was_written_asks_no_more_than_once(
-    connection: Connection, store: PostgresCursorStore, statements: list[object]
+def test_where_nothing_was_committed_a_look_is_one_statement(
+    store: PostgresCursorStore, quiet: Cursor, asked: Asked
 ) -> None:
-    cursor = store.load().cursor
-    listening = PostgresCursorStore(connection, OWNER, 1, polls=False)
-    statements.clear()
-    listening.open_next(cursor)
-    asked = len(statements)
-    statements.clear()
-
-    listening.open_next(cursor)
-    assert len(statements) == asked
+    assert store.open_next(quiet) == NothingAhead()
+    assert len(asked) == ASKS_FOR_S
 
 
-def test_where_something_is_found_nothing_more_is_asked_than_ever(
-    database_url: str, store: PostgresCursorStore, statements: list[object]
+def test_where_others_commit_all_the_time_none_is_one_statement_more(
+    database_url: str, store: PostgresCursorStore, asked: Asked
+) -> None:
+    cursor, of_each = store.load().cursor, set[int]()
+    for _ in range(5):
+        commit_elsewhere(database_url)
+        asked.clear()
+        assert store.open_next(cursor) == NothingAhead()
+        of_each.add(len(asked))
+    assert len(of_each) == 1
+
+
+def test_an_event_on_a_quiet_server_is_found_by_the_next_look(
+    database_url: str, store: PostgresCursorStore, quiet: Cursor
 ) -> None:
     emit(database_url, "t", key=None)
-    first = store.open_next(store.load().cursor)
-    assert isinstance(first, Opened)
-    asked = len(statements)
-    emit(database_url, "t", key=None)
-    statements.clear()
+    assert isinstance(store.open_next(quiet), Opened)
 
-    assert isinstance(store.open_next(first.cursor), Opened)
-    assert len(statements) <= asked
+
+def test_what_another_backend_says_is_not_believed_though_its_s_is_the_same(
+    database_url: str,
+    store: PostgresCursorStore,
+    quiet: Cursor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pooler goes on with another server, or with this one after a crash: there S may repeat."""
+    with closing(connect(database_url, "cursor")) as other:
+        monkeypatch.setattr(store, "_connection", other)
+        asked = counted(other, monkeypatch)
+        assert store.open_next(quiet) == NothingAhead()
+    assert len(asked) > ASKS_FOR_S

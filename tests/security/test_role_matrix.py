@@ -90,6 +90,7 @@ TABLE = """
     session_limited          x         x         x       x         x         x         x
     session_commit           x         x         x       x         x         x         x
     window_snapshot          x         x         x       x         x         x         x
+    window_look              x         x         x       x         x         x         x
     window_plan              -         -         x       -         -         -         -
     window_page              -         -         x       -         -         -         -
     cursor_newest            -         -         x       x         -         -         -
