@@ -74,7 +74,8 @@ class EventsAwaitTopics(RelayError):
 
 
 class EventsPending(RelayError):
-    """What was asked for would throw away committed events that are not published yet."""
+    """What was asked for would throw away committed events that are not published yet, or what a
+    relay works with."""
 
 
 class BadRows(RelayError):

@@ -13,9 +13,10 @@ from relay.errors import Unreachable
 from relay.kafka.examiner import BrokerExaminer
 from relay.kafka.properties import Properties
 
-__all__ = ["BrokerProbe"]
+__all__ = ["NOT_KNOWN_YET", "BrokerProbe"]
 
 EVERY_S = 5.0
+NOT_KNOWN_YET = "not known yet"
 
 
 class BrokerProbe:
@@ -25,7 +26,7 @@ class BrokerProbe:
         self._properties = properties
         self._clock = clock
         self._first = threading.Event()
-        self._latest: float | str = "not known yet"
+        self._latest: float | str = NOT_KNOWN_YET
         threading.Thread(target=self._ask, name="broker probe", daemon=True).start()
 
     def latest(self, within_s: float = 0.0) -> float | str:

@@ -115,11 +115,17 @@ def _refuse_to_lose(place: Place, connection: Connection, revision: str) -> None
 
 
 def _refuse_to_discard(place: Place) -> None:
+    """Refuse while a relay leads, or events wait."""
     with closing(connect_relay(place, "migrate")) as connection:
         try:
             found = read_status(connection)
         except SchemaMismatch:
             return
+    if found.leader is not None:
+        raise EventsPending(
+            f"{found.leader} leads: stop all relays first, their tables would go from under them; "
+            "--discard-pending does not mind"
+        )
     if pending := found.pending + found.parked:
         raise EventsPending(
             f"{pending} committed events are not published yet, and would be lost: "

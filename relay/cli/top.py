@@ -12,7 +12,7 @@ from itertools import islice
 import click
 
 from relay import config
-from relay.admin.broker_probe import BrokerProbe
+from relay.admin.broker_probe import NOT_KNOWN_YET, BrokerProbe
 from relay.cli.layout import labelled
 from relay.cli.options import chosen_outbox, outbox_option
 from relay.cli.watching import looks, show_each
@@ -36,6 +36,9 @@ WIDTH_MAX = 120
 CURVE_MIN = 10
 FIGURE_CHARACTERS = 22
 BROKER_WAIT_S = 6.0
+NOT_CONFIGURED = "not configured here"
+_WHOLE = ("problem", "broker")
+"""What is not cut: the end of a reason is what it is read for."""
 _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 
 
@@ -48,6 +51,11 @@ class _Seen:
     recent: Recent
     database_s: float | None
     broker: float | str
+
+    @property
+    def broker_away(self) -> bool:
+        """Whether it was asked, and none answered."""
+        return isinstance(self.broker, str) and self.broker not in (NOT_CONFIGURED, NOT_KNOWN_YET)
 
 
 @click.command()
@@ -83,7 +91,7 @@ def _broker() -> Callable[[], float | str]:
     try:
         shared = config.load({}, faults).shared
     except BadConfiguration:
-        return lambda: "not configured here"
+        return lambda: NOT_CONFIGURED
     properties = producer_properties(shared.kafka_bootstrap_servers, config.kafka_properties())
     probe = BrokerProbe(properties, monotonic_s)
     within_s = 0.0 if sys.stdout.isatty() else BROKER_WAIT_S
@@ -110,17 +118,24 @@ def _seen(outbox: Outbox, every_s: float, broker: Callable[[], float | str]) -> 
 
 def _screen(seen: _Seen, columns: int, rows: int) -> list[str]:
     columns = min(columns, WIDTH_MAX)
-    lines = [_row(label, text, columns - 1) for label, text in _lines(seen, columns)]
-    said = headline(seen.board, seen.problem, stalled=seen.recent.stalled)
+    lines = [
+        line
+        for label, text in _lines(seen, columns)
+        for line in _rows(label, text, columns - 1, whole=label in _WHOLE)
+    ]
+    stalled = seen.recent.stalled
+    said = headline(seen.board, seen.problem, stalled=stalled, broker_away=seen.broker_away)
     told = labelled("", said.text, columns - 1, indent=0)
     title = click.style(told, fg=_COLOURS[said.tone], bold=True)
     return [title, "", *lines][: max(8, rows - 1)]
 
 
-def _row(label: str, text: str, columns: int) -> str:
+def _rows(label: str, text: str, columns: int, *, whole: bool) -> list[str]:
     """Cut, as a line that wraps moves all below it; some terminals wrap behind the last column."""
+    if whole:
+        return labelled(label, text, columns).splitlines()
     line = f"{label:<10}{text}".rstrip()
-    return line if len(line) <= columns else line[: columns - 1] + "…"
+    return [line if len(line) <= columns else line[: columns - 1] + "…"]
 
 
 def _lines(seen: _Seen, columns: int) -> Iterator[tuple[str, str]]:
@@ -128,8 +143,10 @@ def _lines(seen: _Seen, columns: int) -> Iterator[tuple[str, str]]:
         yield from _figures(seen, seen.board, max(CURVE_MIN, columns - 11 - FIGURE_CHARACTERS))
     database = "away" if seen.database_s is None else f"{seen.database_s * 1_000:,.1f} ms"
     broker = seen.broker
-    told = printable(broker) if isinstance(broker, str) else f"{broker * 1_000:,.1f} ms"
-    yield "latency", f"database {database}, broker {told}"
+    told = broker if isinstance(broker, str) else f"{broker * 1_000:,.1f} ms"
+    yield "latency", f"database {database}, broker {'away' if seen.broker_away else told}"
+    if seen.broker_away:
+        yield "broker", printable(str(broker)).removeprefix("broker: ")
     if seen.problem is not None:
         yield "problem", printable(seen.problem)
     if seen.board is not None:

@@ -115,7 +115,7 @@ def _for_people(found: Verified) -> Iterator[str]:
         if number:
             yield f"           {number:,} {text}"
     for topic in found.missing_topics:
-        yield f"MISSING    topic {topic}"
+        yield f"no topic   {topic}" + (": nothing was published to it" if found.ok else "")
     for name, text in _WRONG.items():
         if found.counts[name]:
             yield f"WRONG      {found.counts[name]:,} {text}"

@@ -1,7 +1,8 @@
 """The one sentence that is read first: is anything wrong, and what.
 
 In the order of what a person can do about it: without an answer from the database nothing else is
-known; without a leader nothing moves; what waits for a person comes before what waits by itself.
+known; without a leader or a broker nothing moves; what waits for a person comes before what waits
+by itself.
 """
 
 from __future__ import annotations
@@ -28,20 +29,26 @@ class Headline:
     text: str
 
 
-def headline(board: Board | None, problem: str | None, *, stalled: bool) -> Headline:
-    """Of the newest look, and of whether the last one failed (`problem`)."""
+def headline(
+    board: Board | None, problem: str | None, *, stalled: bool, broker_away: bool = False
+) -> Headline:
+    """Of the newest look, of whether the last one failed (`problem`), and whether no broker answers
+    the relay that says this."""
     if problem is not None:
         return Headline("bad", "The database does not answer. Events are safe in it, and wait.")
     if board is None:
         return Headline("note", "The first look at the database is under way.")
-    return _trouble(board.status, stalled=stalled) or _calm(board.status)
+    trouble = _trouble(board.status, stalled=stalled, broker_away=broker_away)
+    return trouble or _calm(board.status)
 
 
-def _trouble(status: Status, *, stalled: bool) -> Headline | None:
+def _trouble(status: Status, *, stalled: bool, broker_away: bool) -> Headline | None:
     waits = f"{status.pending:,}{' or more' if status.pending_is_at_least else ''}"
     waits += " event waits" if status.pending == 1 else " events wait"
     if status.leader is None:
         return Headline("bad", f"No relay leads; {waits}." if status.pending else "No relay leads.")
+    if broker_away and status.pending:
+        return Headline("bad", f"No broker answers; {waits}, safe in the database.")
     if status.blocked is not None:
         return Headline("bad", f"The broker refuses an event and all behind it; {waits}.")
     if stalled:

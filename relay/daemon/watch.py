@@ -41,8 +41,9 @@ class Watch:
         self._watched: list[Watched] = []
         self._lookouts: list[Lookout] = []
         for one in outboxes:
-            known = Watched(one.name)
-            asks = vitals.of(one.name).ask_broker
+            of_it = vitals.of(one.name)
+            known = Watched(one.name, of_it.broker_away)
+            asks = of_it.ask_broker
             self._watched.append(known)
             self._lookouts.append(
                 Lookout(one.name, one.address, clock, stopping, known.saw, known.missed, asks)

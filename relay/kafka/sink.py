@@ -265,6 +265,8 @@ class KafkaSink:
         if error.fatal():
             failures.append((error, None))
         self._credentials.note_trouble()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self.client.queued:
+            return  # Brokers close connections that are idle; why one cannot be made is told apart.
         self.client.note(error)
         self._on_trouble(self._certificates.explained(error.str()))
 

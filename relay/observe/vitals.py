@@ -161,7 +161,7 @@ class Vitals:
             case do.Send(rows), told.Acked():
                 self._published(rows, took_s, releases=releases)
             case _, told.Doubtful(reason):
-                if self.client:
+                if self.client and self.client.broker_up:
                     self.client.broker_up = None  # so that it is asked
                 self._failed("in_doubt", f"delivery is in doubt: {reason}")
             case _, told.Refused(reason, passing=passing):
@@ -207,6 +207,10 @@ class Vitals:
         """Whether the database answered when it was last asked for the lease."""
         at_s = self._answered_at_s
         return at_s is not None and self._clock() - at_s <= DATABASE_SILENT_S
+
+    def broker_away(self) -> bool:
+        """Whether it is known that no broker answers."""
+        return self.client is not None and self.client.broker_up is False
 
     def ask_broker(self) -> None:
         """Ask whether a broker answers, unless that is known."""

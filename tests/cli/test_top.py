@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from relay.demo.embedded_postgres import free_port
 from tests.cli.command import relay
 from tests.relay.events import connected, emit
+from tests.relay.leader import leading
 from tests.support.kafka import Broker
 from tests.support.processes import StartRelay, environment
 from tests.support.terminal import on_a_terminal
@@ -83,3 +85,18 @@ def test_without_a_broker_the_database_is_shown_all_the_same(database_url: str) 
     )
     assert outcome.exit_code == 0
     assert "broker not configured here" in outcome.out
+
+
+def test_a_broker_that_is_away_is_the_headline_and_its_reason_is_not_cut(database_url: str) -> None:
+    emit(database_url, "t")
+    with leading(database_url):
+        outcome = relay(
+            "top",
+            "--every",
+            "0.5",
+            database_url=database_url,
+            bootstrap_servers=f"127.0.0.1:{free_port()}",
+        )
+    assert outcome.out.startswith("No broker answers; 1 event waits")
+    assert "broker away" in outcome.out
+    assert "Connection refused" in " ".join(outcome.out.split())

@@ -42,6 +42,17 @@ def test_a_standstill_is_worse_than_being_behind() -> None:
     assert headline(Board(LATE, 1), None, stalled=True).text.startswith("Delivery stands still")
 
 
+def test_a_broker_that_is_away_is_said_before_what_waits_for_a_person() -> None:
+    board = Board(replace(LATE, held=1), 1)
+    said = headline(board, None, stalled=True, broker_away=True)
+    assert said.tone == "bad"
+    assert said.text.startswith("No broker answers; 7 events wait")
+
+
+def test_a_broker_that_is_away_is_no_matter_while_nothing_waits() -> None:
+    assert headline(Board(IDLE, 1), None, stalled=False, broker_away=True).tone == "good"
+
+
 def test_nothing_else_is_known_while_the_database_does_not_answer() -> None:
     said = headline(Board(IDLE, 1), "database: connection refused", stalled=False)
     assert (said.tone, "does not answer" in said.text) == ("bad", True)

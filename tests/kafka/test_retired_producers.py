@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from relay.core.inputs import Acked, Lost
 from relay.core.reached import Reached
@@ -47,3 +47,24 @@ def test_a_producer_whose_end_hangs_does_not_hold_up_the_next(
         may_end.set()
 
     assert threading.current_thread() not in ends_in
+
+
+def test_that_all_connections_are_down_is_no_trouble_while_nothing_is_on_its_way() -> None:
+    """A broker closes those that are idle (connections.max.idle.ms), and the client says it then as
+    well. Of an outage it says besides why no connection can be made."""
+    said: list[str] = []
+    down = KafkaError(KafkaError._ALL_BROKERS_DOWN)
+    with closing(MockBroker().start()) as broker:
+        broker.create_topic("idle")
+        properties = producer_properties(broker.bootstrap_servers, {})
+        sink = KafkaSink(properties, "/test", monotonic_s, said.append)
+        row = KafkaWorld(broker.bootstrap_servers, "idle").row
+        assert sink.send([row(1)], 7, REACHED, lambda: True) == Acked()
+        sink._note_error(sink._failures, down)
+        assert (said, sink.client.broker_up) == ([], True)
+
+        stop_for_sure(broker)
+        sink._producer.produce("idle", b"on its way")
+        sink._note_error(sink._failures, down)
+        assert (len(said), sink.client.broker_up) == (1, False)
+        broker.resume()

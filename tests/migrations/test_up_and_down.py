@@ -21,6 +21,7 @@ from relay.admin import migrate
 from relay.errors import BadConfiguration, EventsPending, Unreachable
 from tests.coordinator.database import engine_on, start_trace, written
 from tests.migrations.schema import schema_of
+from tests.relay.leader import leading
 from tests.support.wait import until
 
 REVISIONS = [
@@ -211,6 +212,12 @@ def test_a_migration_waits_for_another_one_longer_than_for_a_table(
 def is_so(url: str, query: Any) -> bool:
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchone() is not None
+
+
+def test_nothing_is_taken_from_under_a_relay_that_leads(database_url: str) -> None:
+    with leading(database_url), pytest.raises(EventsPending, match="stop all relays first"):
+        migrate.downgrade(database_url, "base")
+    assert migrate.current(database_url) == migrate.head()
 
 
 def test_a_downgrade_throws_no_parked_record_away(database_url: str) -> None:

@@ -102,6 +102,12 @@ def test_after_a_look_that_failed_the_last_figures_stand_there_with_their_age() 
     assert known["points"][-1] == [5.0, None, None, None]
 
 
+def test_the_page_says_first_that_no_broker_answers_its_relay() -> None:
+    watched = Watched("", broker_away=lambda: True)
+    watched.saw(board(), 90.0)
+    assert said(watched)["headline"]["text"].startswith("No broker answers")
+
+
 def test_the_next_good_look_ends_the_problem() -> None:
     watched = Watched("")
     watched.missed("database: connection refused", 85.0)

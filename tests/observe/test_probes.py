@@ -96,6 +96,7 @@ def test_blocked_delivery_turns_it_red_with_the_reason_while_no_event_is_lost(
     assert "no delivery for" in said
     found = scraped(relay)
     assert found["outbox_broker_up", "outbox="] == 0
+    assert "No broker answers; 1 event waits" in ask(relay, "/status.json").text
     assert found["outbox_pending_events", "outbox="] == 1
     assert found["outbox_oldest_pending_timestamp_seconds", "outbox="] > 0
     assert found["outbox_published_events_total", "outbox="] == 0

@@ -7,6 +7,7 @@ waits for anybody.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from relay.core.board import Board, Waiting
@@ -29,9 +30,10 @@ class _Known:
 class Watched:
     """One outbox. All times are monotonic, in seconds."""
 
-    def __init__(self, name: str) -> None:
-        """`name`: empty where there is only one outbox."""
+    def __init__(self, name: str, broker_away: Callable[[], bool] = lambda: False) -> None:
+        """`name`: empty where there is only one outbox. `broker_away`: that none answers."""
         self.name = name
+        self._broker_away = broker_away
         self._known = _Known()
 
     @property
@@ -55,7 +57,8 @@ class Watched:
         """For JSON. What the newest look gave stands there however old it is, with its age."""
         known = self._known
         board = known.board
-        top = headline(board, known.problem, stalled=known.recent.stalled)
+        away, stalled = self._broker_away(), known.recent.stalled
+        top = headline(board, known.problem, stalled=stalled, broker_away=away)
         return {
             "name": self.name,
             "headline": asdict(top),
