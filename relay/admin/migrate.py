@@ -121,16 +121,16 @@ def _refuse_to_discard(place: Place) -> None:
             found = read_status(connection)
         except SchemaMismatch:
             return
-    if found.leader is not None:
-        raise EventsPending(
-            f"{found.leader} leads: stop all relays first, their tables would go from under them; "
-            "--discard-pending does not mind"
-        )
     if pending := found.pending + found.parked:
         raise EventsPending(
             f"{pending} committed events are not published yet, and would be lost: "
             "`relay run --until-drained` publishes them, but for those of `relay parked list`; "
             "--discard-pending throws them away"
+        )
+    if found.leader is not None:
+        raise EventsPending(
+            f"{found.leader} leads: stop all relays first, their tables would go from under them; "
+            "--discard-pending does not mind"
         )
 
 

@@ -66,6 +66,8 @@ class KafkaSink:
         self._on_trouble = on_trouble
         self._form = envelope
         self._failures: list[Failure] = []
+        # Whether the broker was asked for something, and has not done it yet.
+        self._unanswered = False
         self._topics = topics
         self.client = ClientState()
         self._limits = Limits(self._properties)
@@ -85,6 +87,7 @@ class KafkaSink:
     ) -> Input:
         """See Sink.send."""
         self.client.begins()
+        self._unanswered = True
         try:
             if self._clock() - self._partitions_of_s > KNOWN_FOR_S:
                 self._forget_partitions()
@@ -96,7 +99,7 @@ class KafkaSink:
             if not keep_going():
                 return Lost()
             if self._published(rows, number, reached, keep_going):
-                self.client.broker_up = True
+                self.client.broker_up, self._unanswered = True, False
                 return Acked()
         except RAISED as problem:
             # Of one event at once (too large for the client), or a fatal error that flush raises.
@@ -265,8 +268,8 @@ class KafkaSink:
         if error.fatal():
             failures.append((error, None))
         self._credentials.note_trouble()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self.client.queued:
-            return  # Brokers close connections that are idle; why one cannot be made is told apart.
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._unanswered:
+            return  # Brokers close connections that are idle (connections.max.idle.ms).
         self.client.note(error)
         self._on_trouble(self._certificates.explained(error.str()))
 

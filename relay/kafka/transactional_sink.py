@@ -75,6 +75,7 @@ class TransactionalSink(KafkaSink):
         """See Sink.recover."""
         if self._ready:
             return Recovered(self._reached)
+        self._unanswered = True
         try:
             self._positions.make()
             if not self._repeated(self._producer.init_transactions, keep_going):
@@ -85,7 +86,7 @@ class TransactionalSink(KafkaSink):
         except RAISED as problem:
             failed = error_of(problem).str()
         else:
-            self._ready, self._aborted = True, False
+            self._ready, self._aborted, self._unanswered = True, False, False
             return Recovered(self._reached)
         # Not in the handler: the traceback refers to the producer, which would end in this thread.
         self._throw_away()

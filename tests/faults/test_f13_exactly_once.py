@@ -41,9 +41,11 @@ def test_a_zombie_is_fenced_and_what_it_sends_is_never_seen(
             before = _appended(own_kafka)
             writer.backlog(BACKLOG, sorted(KEYS))
             until(lambda before=before: _appended(own_kafka) > before, what="a page under way")  # type: ignore[misc]  # bound now
-            stepped_down = _stepped_down(leader)
+            stepped_down, led = _stepped_down(leader), _led(standby)
             leader.suspend()
             end_lease(outbox_url)
+            # Also where the page was out already: frozen, the leader would go on with its lease.
+            until(lambda led=led, heir=standby: _led(heir) > led, what="another to lead")  # type: ignore[misc]  # bound now
             wait_drained(outbox_url)
             leader.resume()
             _wait_stepped_down(leader, more_than=stepped_down)
@@ -63,6 +65,10 @@ def _stepped_down(relay: RelayProcess) -> int:
     lines = relay.log_lines()
     # Frozen inside a transaction it finds its session ended; else the broker or the log fences it.
     return sum(line["event"] in ("stepped_down", "unreachable") for line in lines)
+
+
+def _led(relay: RelayProcess) -> int:
+    return sum(line["event"] == "leading" for line in relay.log_lines())
 
 
 def _appended(kafka: ApacheKafka) -> int:

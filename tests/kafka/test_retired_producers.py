@@ -49,9 +49,8 @@ def test_a_producer_whose_end_hangs_does_not_hold_up_the_next(
     assert threading.current_thread() not in ends_in
 
 
-def test_that_all_connections_are_down_is_no_trouble_while_nothing_is_on_its_way() -> None:
-    """A broker closes those that are idle (connections.max.idle.ms), and the client says it then as
-    well. Of an outage it says besides why no connection can be made."""
+def test_that_all_connections_are_down_is_no_trouble_while_nothing_is_asked_of_the_broker() -> None:
+    """It closes those that are idle (connections.max.idle.ms), and the client says it then too."""
     said: list[str] = []
     down = KafkaError(KafkaError._ALL_BROKERS_DOWN)
     with closing(MockBroker().start()) as broker:
@@ -64,7 +63,9 @@ def test_that_all_connections_are_down_is_no_trouble_while_nothing_is_on_its_way
         assert (said, sink.client.broker_up) == ([], True)
 
         stop_for_sure(broker)
-        sink._producer.produce("idle", b"on its way")
+        answers = iter([True, False])
+        assert sink.send([row(2)], 7, REACHED, lambda: next(answers)) == Lost()
+        said.clear()
         sink._note_error(sink._failures, down)
         assert (len(said), sink.client.broker_up) == (1, False)
         broker.resume()
