@@ -280,6 +280,7 @@ class KafkaSink:
         """
         for error, topic in failures:
             if reason := refusal(error):
+                self._unanswered = False
                 of_topic = topic if is_of_topic(error) else None
                 return Refused(reason, of_topic, passing=is_passing(error))
         return Doubtful(failures[0][0].str())

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from relay.core.inputs import Acked, Lost
+from relay.core.inputs import Acked, Lost, Refused
 from relay.core.reached import Reached
 from relay.daemon.clock import monotonic_s
 from relay.demo.mock_broker import MockBroker
@@ -61,6 +61,11 @@ def test_that_all_connections_are_down_is_no_trouble_while_nothing_is_asked_of_t
         assert sink.send([row(1)], 7, REACHED, lambda: True) == Acked()
         sink._note_error(sink._failures, down)
         assert (said, sink.client.broker_up) == ([], True)
+
+        missing = KafkaWorld(broker.bootstrap_servers, "a name that no topic has").row
+        assert isinstance(sink.send([missing(2)], 7, REACHED, lambda: True), Refused)
+        sink._note_error(sink._failures, down)
+        assert said == []
 
         stop_for_sure(broker)
         answers = iter([True, False])
